@@ -1,0 +1,188 @@
+"""From the raw samples of a poll to the counts of both arms over one span.
+
+The rule that closes a block looks only at request counts and at completeness, never at bad events:
+otherwise the guarantee of the tests would be lost. Missing data is never a success and never a
+failure: an absent bad series beside a rising total is x = 0, an absent arm is n = 0. Pure.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from modelrollout.decide.increments import cleaned, increase
+from modelrollout.domain.analysis import BAD, LATENCY, REQUESTS, Arm, Arms, Poll, Sample, Series, Tally
+
+LEAST_PER_ARM = 5
+MOST_SECONDS = 60.0
+COMPLETE_SHARE = 0.9
+FRESH_INTERVALS = 1.5
+LEAST_LOOKBACK = 60.0
+
+
+@dataclass(slots=True, kw_only=True)
+class TargetCount:
+    """What one pod or gateway instance counted for one arm. Mutable while it is being counted, then left alone."""
+
+    n: float = 0.0
+    x: float = 0.0
+    exports: bool = False
+    """The total's series is there, whether or not it rose."""
+    buckets: dict[float, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBlock:
+    """A span as it is known at one poll."""
+
+    start: float
+    end: float
+    counts: Mapping[tuple[str, str], TargetCount]
+    """By (revision, target)."""
+    fresh: frozenset[str]
+    """Targets with a sample close before the end."""
+    warm: frozenset[tuple[str, str]]
+    """Those whose latency counts: Ready for longer than the warmup when the block began."""
+    scrapes: Mapping[str, int]
+    """Scrapes of each target inside the block."""
+
+    @property
+    def age(self) -> float:
+        return self.end - self.start
+
+    def errors(self, arms: Arms, targets: frozenset[str] | None = None) -> Tally:
+        """Requests and errors of both arms, of these targets only where given."""
+        nc, xc = self._sum(arms.candidate, targets)
+        ns, xs = self._sum(arms.stable, targets)
+        return Tally(x_canary=xc, n_canary=nc, x_stable=xs, n_stable=ns)
+
+    def _sum(self, arm: Arm, targets: frozenset[str] | None) -> tuple[float, float]:
+        mine = [c for (rev, t), c in self.counts.items() if rev == arm.revision and (targets is None or t in targets)]
+        return sum(c.n for c in mine), sum(c.x for c in mine)
+
+    def buckets(self, arm: Arm, targets: frozenset[str] | None) -> dict[float, float]:
+        """Cumulative latency counts of an arm's warm targets, per bound."""
+        total: dict[float, float] = {}
+        for (revision, target), count in self.counts.items():
+            mine = revision == arm.revision and (revision, target) in self.warm
+            if mine and (targets is None or target in targets):
+                for bound, rise in count.buckets.items():
+                    total[bound] = total.get(bound, 0.0) + rise
+        return total
+
+    def requests_by_target(self) -> tuple[tuple[str, str, float], ...]:
+        return tuple((rev, target, c.n) for (rev, target), c in sorted(self.counts.items()) if c.n > 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """Whether a block ends at this poll, and with whose counts (None: everybody's)."""
+
+    closes: bool
+    targets: frozenset[str] | None = None
+
+
+def lookback(scrape_interval: float) -> float:
+    """How far before a block its samples are read: enough for the base of every series."""
+    return max(LEAST_LOOKBACK, 2 * scrape_interval)
+
+
+def read_block(poll: Poll, arms: Arms, *, start: float, scrape_interval: float, warmup: float) -> OpenBlock:
+    """Count (start, poll.at] from raw samples; the same samples give the same counts, however often."""
+    since, end = start - lookback(scrape_interval), poll.at
+    answers = {name: _trimmed(answer, since, end) for name, answer in poll.answers.items() if isinstance(answer, tuple)}
+    seen = _scrape_times(answers.values())
+    counts: dict[tuple[str, str], TargetCount] = {}
+    newborn = {pod.name for arm in (arms.stable, arms.candidate) for pod in arm.pods if pod.created_at > start}
+    for name in (REQUESTS, BAD, LATENCY):
+        for series, samples in answers.get(name, ()):
+            count = counts.setdefault((series.revision, series.target), TargetCount())
+            born_inside = series.target in newborn or any(t <= start for t in seen.get(series.target, ()))
+            rise = increase(samples, start, end, first_is_zero=born_inside)
+            _add(count, name, series, rise)
+    oldest_fresh = end - FRESH_INTERVALS * scrape_interval
+    return OpenBlock(
+        start=start,
+        end=end,
+        counts=counts,
+        fresh=frozenset(target for target, times in seen.items() if max(times) >= oldest_fresh),
+        warm=_warm(counts, arms, start - warmup),
+        scrapes={target: sum(1 for t in times if t > start) for target, times in seen.items()},
+    )
+
+
+def _add(count: TargetCount, name: str, series: Series, rise: float) -> None:
+    if name == LATENCY:
+        if series.le is not None:
+            count.buckets[series.le] = count.buckets.get(series.le, 0.0) + rise
+        return
+    if name == REQUESTS:
+        count.exports = True
+        count.n += rise
+    if name == BAD or series.bad:
+        count.x += rise
+
+
+def _trimmed(answer: Iterable[Series], since: float, end: float) -> list[tuple[Series, tuple[Sample, ...]]]:
+    kept = ((series, cleaned(series.samples, since=since, until=end)) for series in answer)
+    return [(series, samples) for series, samples in kept if samples]
+
+
+def _scrape_times(answers: Iterable[list[tuple[Series, tuple[Sample, ...]]]]) -> dict[str, set[float]]:
+    """When each target was scraped with success: any sample says so, but `up` 0 says the opposite."""
+    times: dict[str, set[float]] = {}
+    for answer in answers:
+        for series, samples in answer:
+            good = {s.t for s in samples if series.revision or s.v > 0}
+            if good:
+                times.setdefault(series.target, set()).update(good)
+    return times
+
+
+def _warm(counts: Iterable[tuple[str, str]], arms: Arms, ready_before: float) -> frozenset[tuple[str, str]]:
+    ready: set[tuple[str, str]] = set()
+    for arm in (arms.stable, arms.candidate):
+        pods = {pod.name: pod.ready_at for pod in arm.pods}
+        for revision, target in counts:
+            if revision == arm.revision:
+                at = arm.ready_at if arm.service else pods.get(target, arm.ready_at)
+                if at is None or at <= ready_before:
+                    ready.add((revision, target))
+    return frozenset(ready)
+
+
+def closing(block: OpenBlock, arms: Arms, carried: Iterable[tuple[str, str, float]]) -> Closing:
+    """Close when both arms are complete and counted, or at the greatest age with the complete targets only.
+
+    `carried`: requests per (revision, target) of the last block. A pod that is gone has said all it will.
+    """
+    gone = {pod.name for arm in (arms.stable, arms.candidate) for pod in arm.pods if pod.gone}
+    expected = tuple(carried) or block.requests_by_target()
+    complete = all(_is_complete(block, arm, expected, gone) for arm in (arms.stable, arms.candidate))
+    if complete:
+        tally = block.errors(arms)
+        if min(tally.n_canary, tally.n_stable) >= LEAST_PER_ARM or block.age >= MOST_SECONDS:
+            return Closing(closes=True)
+    elif block.age >= MOST_SECONDS:
+        return Closing(closes=True, targets=block.fresh | gone)
+    return Closing(closes=False)
+
+
+def _is_complete(block: OpenBlock, arm: Arm, expected: Iterable[tuple[str, str, float]], gone: set[str]) -> bool:
+    listed = {pod.name for pod in arm.pods}
+    mine = [
+        (target, n)
+        for revision, target, n in expected
+        if revision == arm.revision and target not in gone and (not listed or target in listed)
+    ]
+    total = sum(n for _, n in mine)
+    return sum(n for target, n in mine if target in block.fresh) >= COMPLETE_SHARE * total
+
+
+def ready_scrapes_without_series(block: OpenBlock, arms: Arms) -> int:
+    """Scrapes of ready pods in a block in which neither arm exports the total: a wrong metric or selector.
+
+    Of the gateway it cannot be told from an arm without requests: its series are born with the first one.
+    """
+    if arms.stable.service or arms.candidate.service or any(count.exports for count in block.counts.values()):
+        return 0
+    ready = [pod.name for arm in (arms.stable, arms.candidate) for pod in arm.pods if pod.ready_at is not None]
+    return min((block.scrapes.get(name, 0) for name in ready), default=0)

@@ -1,0 +1,222 @@
+"""How evidence begins, enters a step and grows with each poll.
+
+Pure and replayable: the same polls give the same evidence to the last bit, a poll absorbed before
+changes nothing, and after a restart the missed times of the grid are asked for again. What a poll
+could not answer leaves everything as it was, except for the clocks that say so.
+"""
+
+from dataclasses import replace
+from math import inf
+
+from modelrollout.decide import blocks, mixture
+from modelrollout.decide.blocks import OpenBlock
+from modelrollout.decide.growth import LONG_STEP, counted, fresh_tests, grown, with_new_part
+from modelrollout.decide.increments import spacing
+from modelrollout.domain.analysis import (
+    BAD,
+    LATENCY,
+    NO_REQUESTS,
+    REQUESTS,
+    TARGETS,
+    AnalysisSettings,
+    Arms,
+    Kind,
+    MetricSettings,
+    Mode,
+    Poll,
+    ProviderFault,
+)
+from modelrollout.domain.evidence import Evidence, MetricEvidence
+
+DEFAULT_SCRAPE_INTERVAL = 15.0
+PROBING_POLLS = 5
+PROBING_PERIOD = 1.0
+OLDEST_BLOCK = 3600.0
+
+
+def begin(settings: AnalysisSettings, *, stable: str, candidate: str, attempt: str, steps: int, at: float) -> Evidence:
+    """Evidence of a rollout of `steps` weights below 100 that has not entered a step yet."""
+    longer = max(0, int(settings.deadline.total_seconds() // LONG_STEP) - 1)
+    return Evidence(
+        stable=stable,
+        candidate=candidate,
+        attempt=attempt,
+        started_at=at,
+        steps=steps,
+        planned_parts=max(1, steps + longer),
+        block_start=at,
+        last_data_at=at,
+        metrics=tuple(_untested(metric) for metric in settings.metrics),
+    )
+
+
+def _untested(metric: MetricSettings) -> MetricEvidence:
+    edges = metric.edges if metric.kind is Kind.HISTOGRAM else None
+    bare = MetricEvidence(name=metric.name, kind=metric.kind, edges=edges, tests=())
+    return replace(bare, tests=fresh_tests(bare, 0))
+
+
+def fits(evidence: Evidence, settings: AnalysisSettings) -> bool:
+    """Whether the evidence was gathered for these metrics; if not, begin afresh."""
+    return [(m.name, m.kind) for m in evidence.metrics] == [(m.name, m.kind) for m in settings.metrics]
+
+
+def is_compared(evidence: Evidence, settings: AnalysisSettings) -> bool:
+    """Whether both revisions take traffic at all; at 0 and 100 % there is nothing to compare with."""
+    return settings.mode is Mode.ENFORCE and evidence.step >= 0 and 0 < evidence.weight < 100
+
+
+def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, weight: int, at: float) -> Evidence:
+    """The weight was written at `at`: the open block is dropped, proof begins afresh, a new part starts.
+
+    Saying the same again changes nothing.
+    """
+    if (step, weight, at) == (evidence.step, evidence.weight, evidence.step_at):
+        return evidence
+    nothing = mixture.nothing_yet(mixture.NON_INFERIORITY)
+    metrics = tuple(
+        replace(m, tests=tuple(replace(t, proof=nothing, proven=False, step=NO_REQUESTS) for t in m.tests))
+        for m in evidence.metrics
+    )
+    entered = replace(
+        evidence,
+        metrics=metrics,
+        step=step,
+        step_at=at,
+        weight=weight,
+        polls=0,
+        last_eval=None,
+        block_start=at,
+        step_requests=NO_REQUESTS,
+        last_data_at=at,
+        data_ok=False,
+        fault_since=at if evidence.faults else None,
+        fault_seconds=0.0,
+        missing_scrapes=0,
+        off_split=0,
+    )
+    return with_new_part(entered, at) if is_compared(entered, settings) else entered
+
+
+def period(evidence: Evidence, settings: AnalysisSettings, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL) -> float:
+    """Seconds between polls: as set, else the scrape interval; quick looks until that has been seen."""
+    if settings.poll is not None:
+        return settings.poll.total_seconds()
+    if evidence.scrape_interval is None and evidence.polls < PROBING_POLLS:
+        return PROBING_PERIOD
+    seen = scrape_interval if evidence.scrape_interval is None else evidence.scrape_interval
+    return min(60.0, max(1.0, seen))
+
+
+def polls_due(
+    evidence: Evidence,
+    settings: AnalysisSettings,
+    now: float,
+    *,
+    scrape_interval: float = DEFAULT_SCRAPE_INTERVAL,
+    lag: float = 0.5,
+    limit: int = 60,
+) -> tuple[float, ...]:
+    """Times of the grid that are due and not yet asked, in order; after a restart all that were missed.
+
+    While the period may still change, one at a time: a replay must see the grid of the live run.
+    """
+    if not is_compared(evidence, settings):
+        return ()
+    step = period(evidence, settings, scrape_interval)
+    most = limit if settings.poll is not None or evidence.scrape_interval is not None else 1
+    due: list[float] = []
+    at = _next_time(evidence, step)
+    while len(due) < most and at + lag <= now:
+        due.append(at)
+        at = round(at + step, 3)
+    return tuple(due)
+
+
+def next_poll(
+    evidence: Evidence,
+    settings: AnalysisSettings,
+    now: float,
+    *,
+    scrape_interval: float = DEFAULT_SCRAPE_INTERVAL,
+    lag: float = 0.5,
+) -> float:
+    """When to wake for the next poll: never before `now`, infinity where nothing is compared."""
+    if not is_compared(evidence, settings):
+        return inf
+    return max(now, _next_time(evidence, period(evidence, settings, scrape_interval)) + lag)
+
+
+def _next_time(evidence: Evidence, step: float) -> float:
+    since = evidence.step_at if evidence.last_eval is None else evidence.last_eval
+    return round(since + step, 3)
+
+
+def measure_since(evidence: Evidence) -> float:
+    """From when on raw samples are needed for the next poll."""
+    interval = evidence.scrape_interval or DEFAULT_SCRAPE_INTERVAL
+    return evidence.block_start - blocks.lookback(interval)
+
+
+def absorb(evidence: Evidence, settings: AnalysisSettings, poll: Poll, arms: Arms) -> Evidence:
+    """The evidence with one more poll; the same evidence where it was absorbed before or is of no use."""
+    if (arms.stable.revision, arms.candidate.revision) != (evidence.stable, evidence.candidate):
+        raise ValueError(f"arms {arms.stable.revision}, {arms.candidate.revision} are not those of the evidence")
+    since = evidence.step_at if evidence.last_eval is None else evidence.last_eval
+    if not is_compared(evidence, settings) or poll.at <= since:
+        return evidence
+    noted = _noted(evidence, poll)
+    if not isinstance(poll.answers.get(REQUESTS), tuple) or isinstance(poll.answers.get(BAD), ProviderFault):
+        return noted
+    noted = replace(noted, scrape_interval=noted.scrape_interval or _interval(poll))
+    block = blocks.read_block(
+        poll,
+        arms,
+        start=max(noted.block_start, poll.at - OLDEST_BLOCK),
+        scrape_interval=noted.scrape_interval or DEFAULT_SCRAPE_INTERVAL,
+        warmup=settings.warmup.total_seconds(),
+    )
+    noted = _with_data_clock(noted, block, arms)
+    ending = blocks.closing(block, arms, noted.carried)
+    if not ending.closes:
+        return noted
+    has_latency = isinstance(poll.answers.get(LATENCY), tuple)
+    return grown(noted, settings, counted(block, arms, ending.targets, latency=has_latency))
+
+
+def _noted(evidence: Evidence, poll: Poll) -> Evidence:
+    """The clocks of a poll, whatever it answered."""
+    faults = tuple((name, a) for name, a in sorted(poll.answers.items()) if isinstance(a, ProviderFault))
+    since, seconds = evidence.fault_since, evidence.fault_seconds
+    if faults and since is None:
+        since = poll.at
+    elif not faults and since is not None:
+        seconds, since = seconds + max(0.0, poll.at - since), None
+    return replace(
+        evidence,
+        polls=evidence.polls + 1,
+        last_eval=poll.at,
+        faults=faults,
+        fault_since=since,
+        fault_seconds=seconds,
+        data_ok=False,
+        queries=tuple(sorted(poll.queries.items())) or evidence.queries,
+    )
+
+
+def _interval(poll: Poll) -> float | None:
+    for name in (TARGETS, REQUESTS):
+        answer = poll.answers.get(name)
+        if isinstance(answer, tuple):
+            seen = spacing([series.samples for series in answer])
+            if seen is not None:
+                return seen
+    return None
+
+
+def _with_data_clock(evidence: Evidence, block: OpenBlock, arms: Arms) -> Evidence:
+    ok = not evidence.faults and block.errors(arms).n_canary > 0
+    exported = any(count.exports for count in block.counts.values())
+    missing = 0 if exported else max(evidence.missing_scrapes, blocks.ready_scrapes_without_series(block, arms))
+    last = block.end if ok else evidence.last_data_at
+    return replace(evidence, data_ok=ok, last_data_at=last, missing_scrapes=missing)

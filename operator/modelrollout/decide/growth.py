@@ -1,0 +1,161 @@
+"""How one closed block grows the evidence of every test, and what it settles for good. Pure.
+
+The order of blocks does not matter, nor does splitting one at equal traffic shares: a block only
+adds its log factors. What the counts cannot be (more bad requests than requests) is left out and
+reported; missing data leaves a test as it was.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf, sqrt
+
+from modelrollout.decide import histogram, mixture
+from modelrollout.decide.blocks import OpenBlock
+from modelrollout.decide.standing import standing
+from modelrollout.domain.analysis import AnalysisSettings, Arms, Block, Kind, MetricSettings, Tally
+from modelrollout.domain.evidence import Evidence, MetricEvidence, RegressionFound, TestEvidence
+
+LONG_STEP = 600.0
+RECENT_BLOCKS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A closed block's numbers."""
+
+    start: float
+    end: float
+    errors: Tally
+    latency: tuple[Mapping[float, float], Mapping[float, float]] | None
+    """Cumulative buckets of canary and stable; None where they could not be read."""
+    carried: tuple[tuple[str, str, float], ...]
+
+
+def counted(block: OpenBlock, arms: Arms, targets: frozenset[str] | None, *, latency: bool) -> Counted:
+    """The block with the counts of these targets only (None: of all)."""
+    buckets = (block.buckets(arms.candidate, targets), block.buckets(arms.stable, targets)) if latency else None
+    return Counted(
+        start=block.start,
+        end=block.end,
+        errors=block.errors(arms, targets),
+        latency=buckets,
+        carried=block.requests_by_target(),
+    )
+
+
+def fresh_tests(metric: MetricEvidence, parts: int) -> tuple[TestEvidence, ...]:
+    """Tests that have seen nothing, with as many parts as have been started."""
+    edges = (None,) if metric.kind is Kind.RATIO else metric.edges or ()
+    nothing = mixture.nothing_yet(mixture.REGRESSION)
+    proof = mixture.nothing_yet(mixture.NON_INFERIORITY)
+    return tuple(TestEvidence(edge=edge, parts=(nothing,) * parts, proof=proof) for edge in edges)
+
+
+def with_new_part(evidence: Evidence, at: float) -> Evidence:
+    """One more part of the restart mixture; after the planned ones no more."""
+    if evidence.parts_started >= evidence.planned_parts:
+        return evidence
+    nothing = mixture.nothing_yet(mixture.REGRESSION)
+    metrics = tuple(
+        replace(m, tests=tuple(replace(t, parts=(*t.parts, nothing)) for t in m.tests)) for m in evidence.metrics
+    )
+    return replace(evidence, metrics=metrics, parts_started=evidence.parts_started + 1, part_at=at)
+
+
+def grown(evidence: Evidence, settings: AnalysisSettings, block: Counted) -> Evidence:
+    """The evidence after the block, with what it proves latched."""
+    metrics = tuple(
+        _metric_grown(metric, wanted, block, evidence.parts_started)
+        for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True)
+    )
+    closed = Block(
+        seq=evidence.block_seq, start=block.start, end=block.end, weight=evidence.weight, errors=block.errors
+    )
+    after = replace(
+        evidence,
+        metrics=metrics,
+        block_seq=evidence.block_seq + 1,
+        block_start=block.end,
+        carried=block.carried or evidence.carried,
+        requests=evidence.requests + block.errors,
+        step_requests=evidence.step_requests + block.errors,
+        recent=(*evidence.recent, closed)[-RECENT_BLOCKS:],
+        off_split=_off_split(evidence, block.errors),
+    )
+    latched = _latched(after, settings, block.end)
+    is_long = evidence.step == evidence.steps - 1 and block.end - evidence.part_at >= LONG_STEP
+    return with_new_part(latched, block.end) if is_long else latched
+
+
+def _off_split(evidence: Evidence, errors: Tally) -> int:
+    """Blocks in a row whose share is off the weight by more than 20 % and more than 4 binomial sigma."""
+    total = errors.n_canary + errors.n_stable
+    if total <= 0:
+        return evidence.off_split
+    wish = evidence.weight / 100
+    off = abs(errors.n_canary / total - wish)
+    return evidence.off_split + 1 if off > max(0.2 * wish, 4 * sqrt(wish * (1 - wish) / total)) else 0
+
+
+def _metric_grown(metric: MetricEvidence, wanted: MetricSettings, block: Counted, parts: int) -> MetricEvidence:
+    if metric.kind is Kind.RATIO:
+        return _tested(metric, wanted, [block.errors] * len(metric.tests))
+    if block.latency is None:
+        return metric
+    if metric.edges is None:
+        return _profiled(metric, block.latency[1], parts)
+    return _tested(metric, wanted, [_slower(block.latency, test.edge or 0.0) for test in metric.tests])
+
+
+def _slower(latency: tuple[Mapping[float, float], Mapping[float, float]], edge: float) -> Tally:
+    canary, stable = (histogram.slower_than(buckets, edge) or (0.0, 0.0) for buckets in latency)
+    return Tally(x_canary=canary[0], n_canary=canary[1], x_stable=stable[0], n_stable=stable[1])
+
+
+def _tested(metric: MetricEvidence, wanted: MetricSettings, tallies: list[Tally]) -> MetricEvidence:
+    if not all(tally.is_sound() for tally in tallies):
+        return replace(metric, unsound_blocks=metric.unsound_blocks + 1)
+    tests = tuple(_test_grown(test, wanted, tally) for test, tally in zip(metric.tests, tallies, strict=True))
+    return replace(metric, tests=tests)
+
+
+def _profiled(metric: MetricEvidence, stable: Mapping[float, float], parts: int) -> MetricEvidence:
+    """Edges come from stable's requests only, and are fixed before the first block that is tested."""
+    profile = dict(metric.profile)
+    for bound, rise in stable.items():
+        profile[bound] = profile.get(bound, 0.0) + rise
+    gathered = replace(metric, profile=tuple(sorted(profile.items())))
+    if profile.get(inf, 0.0) < histogram.LEAST_REQUESTS:
+        return gathered
+    chosen = replace(gathered, edges=histogram.choose_edges(histogram.exceedances(profile)), profile=())
+    return replace(chosen, tests=fresh_tests(chosen, parts))
+
+
+def _test_grown(test: TestEvidence, wanted: MetricSettings, block: Tally, phi: float = 1.0) -> TestEvidence:
+    worse = mixture.log_factors(mixture.REGRESSION, block, wanted.regression, phi=phi)
+    better = mixture.log_factors(mixture.NON_INFERIORITY, block, wanted.non_inferiority, phi=phi)
+    return replace(
+        test,
+        parts=tuple(mixture.added(part, worse) for part in test.parts),
+        proof=mixture.added(test.proof, better),
+        rollout=test.rollout + block,
+        step=test.step + block,
+    )
+
+
+def _latched(evidence: Evidence, settings: AnalysisSettings, at: float) -> Evidence:
+    """What a closed block has shown stays shown: proof for the step, a regression for good."""
+    needed = mixture.log_limit(settings.beta)
+
+    def proven(test: TestEvidence) -> bool:
+        return test.proven or mixture.log_mixture(mixture.NON_INFERIORITY, test.proof) >= needed
+
+    metrics = tuple(replace(m, tests=tuple(replace(t, proven=proven(t)) for t in m.tests)) for m in evidence.metrics)
+    latched = replace(evidence, metrics=metrics)
+    stands = standing(latched, settings)
+    crossed = stands.log_evidence >= mixture.log_limit(settings.alpha) and stands.bad_canary >= settings.min_bad
+    if latched.regression is not None or not crossed or stands.culprit is None:
+        return latched
+    edge = stands.culprit.loudest.edge if stands.culprit.loudest else None
+    found = RegressionFound(metric=stands.culprit.metric.name, edge=edge, at=at, log_evidence=stands.log_evidence)
+    return replace(latched, regression=found)

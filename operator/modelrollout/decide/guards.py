@@ -1,0 +1,90 @@
+"""What pods alone can tell: failures that need no statistics. Pure.
+
+Guardrails of analysis.md section 5, and the reasons for which a candidate that never got ready is given up.
+"""
+
+from datetime import datetime, timedelta
+
+from modelrollout.decide.capacity import candidate_need
+from modelrollout.domain.conditions import Reason, Remark
+from modelrollout.domain.model_deployment import ModelDeployment
+from modelrollout.domain.observed import Observed, Workload
+
+LOST_FOR = timedelta(seconds=10)
+"""Ready pods below the step's floor for this long take the candidate back."""
+STABLE_LOST_FOR = timedelta(seconds=30)
+CRASHES = 1
+"""More restarts than this, by a crash or for want of memory, take the candidate back."""
+
+_CRASHES = {Reason.CRASH_LOOP, Reason.OUT_OF_MEMORY, Reason.MODEL_NOT_LOADED}
+
+
+def candidate_failure(observed: Observed, desired: ModelDeployment, now: datetime) -> Remark | None:
+    """Why the candidate must be taken back whatever its metrics say, or None."""
+    intent = observed.intent
+    workload = observed.workload(intent.candidate)
+    if workload is None:
+        return None
+    crashed = next((pod for pod in workload.pods if pod.restarts > CRASHES and not pod.deleting), None)
+    if crashed is not None:
+        trouble = crashed.trouble if crashed.trouble and crashed.trouble.reason in _CRASHES else None
+        return trouble or Remark(
+            reason=Reason.CRASH_LOOP,
+            message="The server crashed more than once. Read its last log with `kubectl logs --previous`, "
+            "then apply a corrected spec.",
+        )
+    if intent.weight:
+        return _ready_pods_lost(workload, candidate_need(desired, intent, intent.weight), now)
+    return _not_ready_in_time(observed, workload, candidate_need(desired, intent, intent.target), now)
+
+
+def _ready_pods_lost(workload: Workload, floor: int, now: datetime) -> Remark | None:
+    """Evictions and drains are excepted: a pod being deleted is nobody's failure, its successor is still young."""
+    if workload.ready >= floor:
+        return None
+    lost = [pod for pod in workload.pods if not pod.ready and not pod.deleting and pod.created < pod.ready_changed]
+    if not any(now - pod.ready_changed >= LOST_FOR for pod in lost):
+        return None
+    trouble = next((pod.trouble.message for pod in lost if pod.trouble), "")
+    return Remark(
+        reason=Reason.READY_PODS_LOST,
+        message=f"Pods of the candidate that were ready no longer are. {trouble}".strip()
+        + " Look at `kubectl describe pod`, then apply a corrected spec.",
+    )
+
+
+def _not_ready_in_time(observed: Observed, workload: Workload, floor: int, now: datetime) -> Remark | None:
+    begun = observed.intent.preparing_since
+    snapshot = observed.snapshot(observed.intent.candidate)
+    if begun is None or snapshot is None or workload.ready >= floor:
+        return None
+    since = max(begun, workload.created or begun)  # an operator that was away in between costs nobody their time
+    if now - since - observed.intent.paused_for < snapshot.ready_timeout:
+        return None
+    trouble = trouble_of(workload)
+    if trouble is not None and trouble.reason in _CRASHES:
+        return trouble
+    return Remark(
+        reason=Reason.NOT_READY_IN_TIME,
+        message="Not ready within spec.runtime.readyTimeout. "
+        + (trouble.message if trouble else "Raise readyTimeout if the model needs longer to load."),
+    )
+
+
+def trouble_of(workload: Workload | None) -> Remark | None:
+    """The trouble to tell a person of first: the Deployment's own, else the first of its pods that says why."""
+    if workload is None:
+        return None
+    if workload.trouble is not None:
+        return workload.trouble
+    return next((pod.trouble for pod in workload.pods if pod.trouble and not pod.deleting), None)
+
+
+def stable_lost(observed: Observed, now: datetime) -> bool:
+    """Whether stable has had no ready endpoint for 30 s."""
+    workload = observed.workload(observed.intent.stable)
+    if workload is None or workload.endpoints or workload.ready:
+        return False
+    changes = [pod.ready_changed for pod in workload.pods]
+    last = max(changes) if changes else (workload.available_changed or workload.created)
+    return last is not None and now - last >= STABLE_LOST_FOR

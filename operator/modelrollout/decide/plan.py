@@ -1,0 +1,72 @@
+"""From the observed world to what is to be done. Pure: no clock, cluster, log or settings.
+
+The policy is an ordered list, the first rule that answers wins; read `rules.py` from top to bottom. A measurement
+rides along with whatever is being waited for, so it never changes what is said.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from modelrollout.decide.evidence import next_poll, polls_due
+from modelrollout.decide.rules import AGAIN, RULES, without_a_valid_spec
+from modelrollout.decide.view import View
+from modelrollout.domain.conditions import Reason
+from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.model_deployment import InvalidSpec
+from modelrollout.domain.observed import Observed
+from modelrollout.domain.plan import Action, Checkpoint, Measure, Plan
+
+CHECKPOINT_EVERY = timedelta(seconds=60)
+SCRAPE_LAG = 0.5
+"""Seconds that a Prometheus which scrapes by itself is given before a grid time is asked for."""
+
+
+def plan(observed: Observed, now: datetime) -> Plan:
+    """Either a new intent to commit, or actions on the one that was read."""
+    if isinstance(observed.desired, InvalidSpec):
+        return without_a_valid_spec(observed, observed.desired, now)
+    view = View(observed, observed.desired, now)
+    answer = next(answer for rule in RULES if (answer := rule(view)) is not None)
+    evidence = view.evidence
+    return answer if evidence is None else _with_measurement(view, answer, evidence)
+
+
+def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
+    """Ask Prometheus where a grid time is due, save the evidence where that is due.
+
+    An advance rests on evidence: it waits for what is due, and for the checkpoint. Other decisions do not wait.
+    """
+    other_decision = answer.intent is not None and answer.reason is not Reason.ADVANCED
+    in_a_hurry = answer.intent is None and answer.wake_after == AGAIN
+    if other_decision or in_a_hurry or view.observed.deleting:
+        return answer
+    due = polls_due(evidence, view.settings, view.now.timestamp(), lag=SCRAPE_LAG)
+    decides = answer.intent is not None
+    riders: list[Action] = []
+    if due:
+        riders.append(Measure(evidence=evidence, polls=due))
+    if _worth_saving(view, evidence, decides=decides):
+        riders.append(Checkpoint(evidence=evidence))
+    if decides and not riders:
+        return answer
+    if decides:
+        message = "The candidate is compared with stable."
+        answer = Plan(reason=Reason.ANALYSING, message=message, actions=view.upkeep, judgement=view.judgement)
+    wake = AGAIN if riders else _until_poll(view, evidence)
+    if answer.wake_after is not None:
+        wake = min(wake, answer.wake_after)
+    return replace(answer, actions=(*answer.actions, *riders), wake_after=wake, judgement=view.judgement)
+
+
+def _worth_saving(view: View, evidence: Evidence, *, decides: bool) -> bool:
+    """At most once a minute, and always before a decision that rests on it."""
+    if evidence.last_eval in (None, view.observed.checkpoint_eval):
+        return False
+    last = view.observed.checkpointed_at or view.intent.since
+    return decides or last is None or view.now - last >= CHECKPOINT_EVERY
+
+
+def _until_poll(view: View, evidence: Evidence) -> timedelta:
+    now = view.now.timestamp()
+    at = next_poll(evidence, view.settings, now) + SCRAPE_LAG
+    return max(timedelta(seconds=at - now), timedelta(milliseconds=10))

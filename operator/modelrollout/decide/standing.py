@@ -1,0 +1,77 @@
+"""Where a rollout stands: the evidence of all tests combined into one number and one culprit.
+
+The mean over metrics is valid under any dependence between them; so is the mean over a
+histogram's edges. Pure.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+from modelrollout.decide import mixture
+from modelrollout.domain.analysis import AnalysisSettings, Kind, MetricSettings
+from modelrollout.domain.evidence import Evidence, MetricEvidence, TestEvidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricStanding:
+    settings: MetricSettings
+    metric: MetricEvidence
+    log_evidence: float
+    loudest: TestEvidence | None
+    """The test that speaks loudest against the candidate: the edge of a histogram."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    log_evidence: float
+    metrics: tuple[MetricStanding, ...]
+    culprit: MetricStanding | None
+
+    @property
+    def bad_canary(self) -> float:
+        test = self.culprit.loudest if self.culprit else None
+        return test.rollout.x_canary if test else 0.0
+
+
+def standing(evidence: Evidence, settings: AnalysisSettings) -> Standing:
+    """Combine: parts into tests, edges into metrics, metrics into the rollout."""
+    rows = tuple(
+        _metric(evidence, metric, wanted) for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True)
+    )
+    if not rows:
+        return Standing(log_evidence=0.0, metrics=(), culprit=None)
+    log_evidence, culprit = mixture.log_average([row.log_evidence for row in rows], settings.weights())
+    return Standing(log_evidence=log_evidence, metrics=rows, culprit=rows[culprit])
+
+
+def log_evidence_of(evidence: Evidence, test: TestEvidence) -> float:
+    parts = [mixture.log_mixture(mixture.REGRESSION, part) for part in test.parts]
+    return mixture.log_restart(parts, evidence.planned_parts, evidence.parts_started)
+
+
+def _metric(evidence: Evidence, metric: MetricEvidence, wanted: MetricSettings) -> MetricStanding:
+    scores = [(log_evidence_of(evidence, test), test) for test in metric.tests]
+    if not scores:
+        return MetricStanding(settings=wanted, metric=metric, log_evidence=0.0, loudest=None)
+    mean, _ = mixture.log_average([score for score, _ in scores], [1.0] * len(scores))
+    return MetricStanding(
+        settings=wanted, metric=metric, log_evidence=mean, loudest=max(scores, key=lambda each: each[0])[1]
+    )
+
+
+def test_name(metric: MetricEvidence, test: TestEvidence) -> str:
+    """`errors`, `latency@0.25`: each edge is its own entry of the judge."""
+    return metric.name if test.edge is None else f"{metric.name}@{test.edge:g}"
+
+
+def proofs(evidence: Evidence, settings: AnalysisSettings) -> dict[str, tuple[float, bool]]:
+    """(ln E, proven in this step) per required test; a required histogram without edges is never proven."""
+    found: dict[str, tuple[float, bool]] = {}
+    for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True):
+        if not wanted.required_for_advance:
+            continue
+        if metric.kind is Kind.HISTOGRAM and not metric.tests:
+            found[metric.name] = (-inf, False)
+        for test in metric.tests:
+            found[test_name(metric, test)] = (mixture.log_mixture(mixture.NON_INFERIORITY, test.proof), test.proven)
+    return found

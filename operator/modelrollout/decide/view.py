@@ -1,0 +1,152 @@
+"""One walk's world with what several rules want to know of it, worked out once. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from modelrollout.decide.capacity import candidate_wish, stable_wish
+from modelrollout.decide.evidence import begin, enter_step
+from modelrollout.decide.judge import judge
+from modelrollout.domain.analysis import AnalysisSettings, Judgement, Mode, StepTiming
+from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.intent import Intent
+from modelrollout.domain.model_deployment import ModelDeployment, RouterName, Step
+from modelrollout.domain.observed import Observed, Workload
+from modelrollout.domain.parse import analysis_settings
+from modelrollout.domain.plan import Action, ApplyWorkload, PointService
+from modelrollout.domain.traffic import Routing, TrafficSplit
+
+DRAIN = timedelta(seconds=5)
+"""From a route seen without a revision until its pods may go: proxies settle, requests in flight finish."""
+UNANSWERED = timedelta(seconds=5)
+"""A route that no Gateway has answered for this long is told as a problem."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Without slots: the cached properties live in the instance."""
+
+    observed: Observed
+    desired: ModelDeployment
+    now: datetime
+
+    @property
+    def intent(self) -> Intent:
+        return self.observed.intent
+
+    @cached_property
+    def candidate(self) -> Workload | None:
+        return self.observed.workload(self.intent.candidate)
+
+    @cached_property
+    def paused(self) -> bool:
+        return self.desired.paused or self.intent.paused
+
+    @cached_property
+    def routing(self) -> Routing | None:
+        """The routing that the intent asks for; None while nothing may take traffic yet."""
+        intent = self.intent
+        if intent.stable is None:
+            return None
+        if intent.candidate is None or intent.weight == 0:
+            return Routing(stable=intent.stable)
+        split = TrafficSplit(stable=100 - intent.weight, candidate=intent.weight)
+        return Routing(stable=intent.stable, candidate=intent.candidate, split=split)
+
+    @cached_property
+    def drained(self) -> bool:
+        """Whether the route has been accepted as it is for long enough that no old request is under way."""
+        route, since = self.observed.route, self.intent.since
+        if not route.exists:
+            return True
+        moments = [moment for moment in (since, route.shifted_at) if moment is not None]
+        return route.accepted and (not moments or self.now - max(moments) >= DRAIN)
+
+    @cached_property
+    def step(self) -> Step | None:
+        """The step whose weight is in effect; None at 0, at 100, or when it was edited away."""
+        return next((step for step in self.desired.rollout.steps if step.weight == self.intent.weight), None)
+
+    @cached_property
+    def settings(self) -> AnalysisSettings:
+        """As frozen when the rollout started."""
+        return self.desired.analysis if self.intent.analysis is None else analysis_settings(self.intent.analysis)
+
+    @cached_property
+    def timing(self) -> StepTiming:
+        step = self.step
+        if step is None:
+            return StepTiming.of(self.settings)
+        return StepTiming.of(self.settings, min_duration=step.min_duration, deadline=step.deadline)
+
+    @cached_property
+    def compared(self) -> bool:
+        """Whether both revisions get traffic, and are to be judged by it."""
+        intent = self.intent
+        return not intent.leaving and 0 < intent.weight < 100 and self.settings.mode is not Mode.NONE
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """The evidence of this attempt and step; begun where there is none."""
+        intent = self.intent
+        if not self.compared or intent.stable is None or intent.candidate is None:
+            return None
+        assert intent.since is not None and intent.started_at is not None
+        evidence, attempt = self.observed.evidence, str(intent.attempt)
+        if evidence is None or evidence.attempt != attempt or evidence.candidate != intent.candidate:
+            evidence = begin(
+                self.settings,
+                stable=intent.stable,
+                candidate=intent.candidate,
+                attempt=attempt,
+                steps=max(len(self.desired.rollout.steps), 1),
+                at=intent.started_at.timestamp(),
+            )
+        return enter_step(
+            evidence,
+            self.settings,
+            step=max(self.desired.rollout.next_above(intent.weight - 1), 0),
+            weight=intent.weight,
+            at=intent.since.timestamp(),
+        )
+
+    @cached_property
+    def judgement(self) -> Judgement | None:
+        evidence, routing = self.evidence, self.routing
+        if evidence is None or routing is None:
+            return None
+        route = self.observed.route
+        return judge(
+            evidence,
+            self.settings,
+            self.timing,
+            self.now.timestamp(),
+            guardrail=None,
+            shifted=route.accepted and route.carries(routing),
+            paused=self.pause,
+        )
+
+    @cached_property
+    def pause(self) -> timedelta:
+        """Time spent paused in this step, up to now."""
+        since = self.intent.paused_since
+        return self.intent.paused_for + (self.now - since if since is not None else timedelta(0))
+
+    @cached_property
+    def upkeep(self) -> tuple[Action, ...]:
+        """Everything that should be on the cluster for the intent that was read; what is equal is not written."""
+        wishes: list[Action] = []
+        if self.intent.stable is not None:
+            wishes.append(stable_wish(self.observed, self.desired))
+        if self.intent.candidate is not None:
+            wishes.append(candidate_wish(self.observed, self.desired))
+        kept: list[Action] = [
+            wish for wish in wishes if isinstance(wish, ApplyWorkload) and self.observed.snapshot(wish.revision)
+        ]
+        if self.intent.stable is not None and not self.by_replicas and self.observed.service_exists:
+            kept.append(PointService(revision=self.observed.service_points_at or self.intent.stable))
+        return tuple(kept)
+
+    @cached_property
+    def by_replicas(self) -> bool:
+        return (self.intent.router or self.desired.traffic.router) == RouterName.REPLICA_RATIO

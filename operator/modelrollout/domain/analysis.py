@@ -1,0 +1,398 @@
+"""Nouns of the analysis: what was asked for, what was measured, what was concluded.
+
+Pure values: no clock, no cluster, no arithmetic beyond checks of their own fields. The formulas
+live in `decide/`; every default is the one of docs' analysis reference.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from itertools import pairwise
+from typing import NamedTuple
+
+REQUESTS = "requests"
+BAD = "bad"
+LATENCY = "latency"
+TARGETS = "targets"
+"""Names of the queries of one poll: all requests, bad requests that have a series of their own,
+latency buckets, and the series that shows that a target was scraped at all."""
+
+
+class Mode(StrEnum):
+    ENFORCE = "enforce"
+    NONE = "none"
+
+
+class Source(StrEnum):
+    GATEWAY = "gateway"
+    SERVER = "server"
+
+
+class Kind(StrEnum):
+    RATIO = "ratio"
+    HISTOGRAM = "histogram"
+
+
+class OnInconclusive(StrEnum):
+    ADVANCE = "advance"
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+class OnHoldTimeout(StrEnum):
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+class Verdict(StrEnum):
+    """What is known about one metric; the topmost of all metrics is the rollout's."""
+
+    FAIL = "Fail"
+    PROVIDER_ERROR = "ProviderError"
+    NO_DATA = "NoData"
+    LOW_SAMPLE = "LowSample"
+    PASS = "Pass"  # noqa: S105 -- a verdict, not a password
+
+
+class Action(StrEnum):
+    CONTINUE = "Continue"
+    ADVANCE = "Advance"
+    HOLD = "Hold"
+    ROLLBACK = "Rollback"
+
+
+def _require(ok: bool, path: str, value: object, wish: str) -> None:
+    if not ok:
+        raise ValueError(f"{path}: {value} is not possible; write {wish}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """What is tolerated: a canary rate up to `ratio` times stable's plus `absolute`."""
+
+    ratio: float
+    absolute: float
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.ratio <= 100, "ratio", self.ratio, "a number from 1 to 100")
+        _require(0 <= self.absolute < 1, "absolute", self.absolute, "a rate from 0 to below 1")
+
+
+_MARGINS = {
+    Kind.RATIO: (Margin(ratio=1.25, absolute=0.0002), Margin(ratio=1.5, absolute=0.001)),
+    Kind.HISTOGRAM: (Margin(ratio=1.25, absolute=0.002), Margin(ratio=1.5, absolute=0.005)),
+}
+_KINDS = {"errors": Kind.RATIO, "latency": Kind.HISTOGRAM}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSettings:
+    name: str
+    kind: Kind
+    regression: Margin
+    non_inferiority: Margin
+    weight: float | None = None
+    """Share of the error budget alpha; None: `errors` 0.5, the others share the rest."""
+    required_for_advance: bool = True
+    edges: tuple[float, ...] | None = None
+    """Bucket bounds to test, in seconds; None: chosen from stable's first 1000 requests."""
+
+    def __post_init__(self) -> None:
+        _require(self.name in _KINDS, "name", self.name, "errors or latency")
+        _require(self.kind is _KINDS[self.name], "kind", self.kind, f"{_KINDS[self.name]} for {self.name}")
+        _require(self.weight is None or 0 < self.weight <= 1, "weight", self.weight, "a number above 0, at most 1")
+        proof = self.non_inferiority
+        _require(
+            proof.ratio > 1 or proof.absolute > 0,
+            "nonInferiority",
+            "ratio 1, absolute 0",
+            "a margin above it: equality can never be proven",
+        )
+        if self.edges is not None:
+            _require(self.kind is Kind.HISTOGRAM, "edges", self.edges, "edges for histograms only")
+            rising = all(a < b for a, b in pairwise(self.edges))
+            ok = 0 < len(self.edges) <= 10 and rising and self.edges[0] > 0
+            _require(ok, "edges", self.edges, "one to ten rising numbers of seconds, or auto")
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        *,
+        index: int = 0,
+        weight: float | None = None,
+        regression: tuple[float, float] | None = None,
+        non_inferiority: tuple[float, float] | None = None,
+        required_for_advance: bool = True,
+        edges: tuple[float, ...] | None = None,
+    ) -> "MetricSettings":
+        """The metric with the margins of its kind where none are given; what is wrong is named by its full path."""
+        here = f"analysis.metrics[{index}]"
+        _require(name in _KINDS, f"{here}.name", name, "errors or latency")
+        default_regression, default_proof = _MARGINS[_KINDS[name]]
+        try:
+            return cls(
+                name=name,
+                kind=_KINDS[name],
+                weight=weight,
+                regression=_margin("regression", regression, default_regression),
+                non_inferiority=_margin("nonInferiority", non_inferiority, default_proof),
+                required_for_advance=required_for_advance,
+                edges=edges,
+            )
+        except ValueError as error:
+            raise ValueError(f"{here}.{error}") from error
+
+
+def _margin(path: str, given: tuple[float, float] | None, default: Margin) -> Margin:
+    if given is None:
+        return default
+    try:
+        return Margin(ratio=given[0], absolute=given[1])
+    except ValueError as error:
+        raise ValueError(f"{path}.{error}") from error
+
+
+def _default_metrics() -> tuple[MetricSettings, ...]:
+    return (MetricSettings.of("errors", index=0), MetricSettings.of("latency", index=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisSettings:
+    mode: Mode = Mode.ENFORCE
+    source: Source = Source.GATEWAY
+    poll: timedelta | None = None
+    """Seconds between looks; None: the scrape interval, seen from the data, from 1 to 60 s."""
+    alpha: float = 0.01
+    """Chance that a good candidate is rolled back, per rollout, however long."""
+    beta: float = 0.05
+    """Chance that a worse candidate is called not inferior, per rollout."""
+    min_bad: int = 3
+    """Bad canary requests below which nothing is rolled back: guards against one poisoned request."""
+    min_requests: int = 100
+    min_duration: timedelta = timedelta(seconds=120)
+    deadline: timedelta = timedelta(seconds=600)
+    no_data_timeout: timedelta = timedelta(seconds=180)
+    warmup: timedelta = timedelta(seconds=60)
+    suspicious: float = 10
+    """Evidence from which on nothing is advanced."""
+    on_inconclusive: OnInconclusive = OnInconclusive.ADVANCE
+    hold_timeout: timedelta = timedelta(minutes=30)
+    on_hold_timeout: OnHoldTimeout = OnHoldTimeout.HOLD
+    metrics: tuple[MetricSettings, ...] = field(default_factory=_default_metrics)
+
+    def __post_init__(self) -> None:
+        if self.poll is not None:
+            good = timedelta(seconds=1) <= self.poll <= timedelta(seconds=60)
+            _require(good, "analysis.poll", self.poll, "1s to 60s")
+        _require(0 < self.alpha <= 0.2, "analysis.alpha", self.alpha, "a number above 0, at most 0.2")
+        _require(0 < self.beta <= 0.5, "analysis.beta", self.beta, "a number above 0, at most 0.5")
+        _require(self.min_bad >= 1, "analysis.minBad", self.min_bad, "1 or more")
+        _require(self.min_requests >= 1, "analysis.minRequests", self.min_requests, "1 or more")
+        _require(self.min_duration >= timedelta(0), "analysis.minDuration", self.min_duration, "0s or more")
+        _require(
+            self.deadline >= self.min_duration,
+            "analysis.deadline",
+            self.deadline,
+            f"{self.min_duration} (minDuration) or more",
+        )
+        _require(self.no_data_timeout > timedelta(0), "analysis.noDataTimeout", self.no_data_timeout, "more than 0s")
+        _require(self.warmup >= timedelta(0), "analysis.warmup", self.warmup, "0s or more")
+        _require(
+            1 < self.suspicious <= 1 / self.alpha, "analysis.suspicious", self.suspicious, "above 1, at most 1/alpha"
+        )
+        _require(self.hold_timeout > timedelta(0), "analysis.holdTimeout", self.hold_timeout, "more than 0s")
+        names = [metric.name for metric in self.metrics]
+        for index, name in enumerate(names):
+            _require(name not in names[:index], f"analysis.metrics[{index}].name", name, "each metric once")
+        if self.mode is Mode.ENFORCE:
+            _require(bool(names), "analysis.metrics", "an empty list", "at least one metric, or mode: none")
+
+    def weights(self) -> tuple[float, ...]:
+        """Shares of alpha, summing to 1."""
+        names = [metric.name for metric in self.metrics]
+        others = len(names) - names.count("errors")
+
+        def default(name: str) -> float:
+            if "errors" not in names:
+                return 1 / others
+            return 0.5 if name == "errors" else 0.5 / others
+
+        raw = [default(m.name) if m.weight is None else m.weight for m in self.metrics]
+        return tuple(weight / sum(raw) for weight in raw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTiming:
+    """How long the step lasts at least, and when it has to be decided."""
+
+    min_duration: timedelta
+    deadline: timedelta
+
+    @classmethod
+    def of(
+        cls, settings: AnalysisSettings, *, min_duration: timedelta | None = None, deadline: timedelta | None = None
+    ) -> "StepTiming":
+        """The step's own values where it has them; a longer minimum pushes the deadline, never the other way round."""
+        least = settings.min_duration if min_duration is None else min_duration
+        return cls(min_duration=least, deadline=max(least, settings.deadline if deadline is None else deadline))
+
+
+class Sample(NamedTuple):
+    """One scraped value; a tuple and no dataclass because a poll holds thousands."""
+
+    t: float
+    v: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One counter as it was scraped, already told whose it is."""
+
+    revision: str
+    """The arm; empty for the series that only shows that `target` was scraped."""
+    target: str
+    """What was scraped: a pod, or an instance of the gateway."""
+    labels: tuple[tuple[str, str], ...]
+    samples: tuple[Sample, ...]
+    bad: bool = False
+    le: float | None = None
+
+
+class FaultKind(StrEnum):
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    SERVER_ERROR = "serverError"
+    NOT_PROMETHEUS = "notPrometheus"
+    WRONG_TYPE = "wrongType"
+    PARTIAL = "partial"
+    TOO_LARGE = "tooLarge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderFault:
+    """The metrics provider gave no answer that can be used. Never evidence, neither way."""
+
+    kind: FaultKind
+    message: str
+    permanent: bool = False
+    """Asking again will not help until somebody changes something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """One look at the metrics provider, at a time of the grid."""
+
+    at: float
+    answers: Mapping[str, tuple[Series, ...] | ProviderFault]
+    queries: Mapping[str, str] = field(default_factory=dict)
+    """The text that was asked, per name, for the reports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmPod:
+    name: str
+    created_at: float
+    ready_at: float | None = None
+    gone: bool = False
+    """Terminated: what it scraped counts, nothing more is waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One side of the comparison, and how its series are recognised."""
+
+    revision: str
+    service: str = ""
+    """Pattern of the gateway's service label, made of our names; empty where the servers' own series are read."""
+    pods: tuple[ArmPod, ...] = ()
+    ready_at: float | None = None
+    """Since when it is Ready as a whole; latency counts from `warmup` after that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arms:
+    stable: Arm
+    candidate: Arm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Bad and total requests of both arms over the same span."""
+
+    x_canary: float = 0.0
+    n_canary: float = 0.0
+    x_stable: float = 0.0
+    n_stable: float = 0.0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            x_canary=self.x_canary + other.x_canary,
+            n_canary=self.n_canary + other.n_canary,
+            x_stable=self.x_stable + other.x_stable,
+            n_stable=self.n_stable + other.n_stable,
+        )
+
+    def is_sound(self) -> bool:
+        """Whether no arm has more bad requests than requests."""
+        return 0 <= self.x_canary <= self.n_canary and 0 <= self.x_stable <= self.n_stable
+
+
+NO_REQUESTS = Tally()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A closed span of time in which both arms were counted."""
+
+    seq: int
+    start: float
+    end: float
+    weight: int
+    errors: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricVerdict:
+    metric: str
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The numbers a decision rests on; rates of the whole rollout up to the last closed block."""
+
+    metric: str
+    edge: float | None
+    value: float | None
+    stable_value: float | None
+    threshold: float | None
+    """The tolerated rate: margin ratio times stable's rate plus the absolute margin."""
+    counts: Tally
+    span: float
+    log_evidence: float
+    log_limit: float
+    query: str
+
+    @property
+    def samples(self) -> int:
+        return round(self.counts.n_canary)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    action: Action
+    reason: str
+    verdict: Verdict
+    verdicts: tuple[MetricVerdict, ...]
+    culprit: str
+    """The metric that speaks loudest against the candidate; empty before the first block."""
+    cause: str = ""
+    """More about the reason: `providerError` or `metricMissing` behind noData."""
+    figures: Figures | None = None
+    hold_since: float | None = None
+    flags: tuple[str, ...] = ()
+    sentence: str = ""

@@ -1,0 +1,93 @@
+"""The evidence of one rollout: everything that has to survive a restart to go on judging.
+
+Pure nouns. How evidence grows is in `decide/evidence.py`, how it is stored in
+`decide/evidence_document.py`. One value per attempt: a retry begins afresh.
+"""
+
+from dataclasses import dataclass
+
+from modelrollout.domain.analysis import NO_REQUESTS, Block, Kind, ProviderFault, Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestEvidence:
+    """One hypothesis: a ratio metric, or one edge of a histogram."""
+
+    __test__ = False  # pytest: not a test class
+
+    edge: float | None
+    parts: tuple[tuple[float, ...], ...]
+    """Sums of log factors against "no regression": one vector per started part, the first from rollout start."""
+    proof: tuple[float, ...]
+    """Sums of log factors against "inferior", afresh in each step."""
+    proven: bool = False
+    rollout: Tally = NO_REQUESTS
+    step: Tally = NO_REQUESTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricEvidence:
+    name: str
+    kind: Kind
+    edges: tuple[float, ...] | None
+    """Of a histogram: None until chosen; empty when no edge is suitable."""
+    tests: tuple[TestEvidence, ...]
+    profile: tuple[tuple[float, float], ...] = ()
+    """Stable's requests per bucket bound, from which the edges are chosen."""
+    unsound_blocks: int = 0
+    """Blocks dropped because they had more bad requests than requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegressionFound:
+    """A rollback is final: what was found stays found, whatever comes later."""
+
+    metric: str
+    edge: float | None
+    at: float
+    log_evidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    stable: str
+    candidate: str
+    attempt: str
+    started_at: float
+    steps: int
+    planned_parts: int
+    """J: the parts of the restart mixture, fixed at the start."""
+    parts_started: int = 0
+    part_at: float = 0.0
+    step: int = -1
+    """-1: no step has begun."""
+    step_at: float = 0.0
+    weight: int = 0
+    polls: int = 0
+    """Polls absorbed in this step."""
+    last_eval: float | None = None
+    """Time of the last absorbed poll of this step."""
+    scrape_interval: float | None = None
+    """Seen from the data, fixed for the step."""
+    block_seq: int = 0
+    block_start: float = 0.0
+    carried: tuple[tuple[str, str, float], ...] = ()
+    """Requests per (revision, target) of the last block: whose samples are waited for."""
+    metrics: tuple[MetricEvidence, ...] = ()
+    requests: Tally = NO_REQUESTS
+    """All requests of the rollout, errors as bad."""
+    step_requests: Tally = NO_REQUESTS
+    recent: tuple[Block, ...] = ()
+    last_data_at: float = 0.0
+    data_ok: bool = False
+    faults: tuple[tuple[str, ProviderFault], ...] = ()
+    """What failed at the last poll, per query."""
+    fault_since: float | None = None
+    fault_seconds: float = 0.0
+    """Time without a provider in this step, up to the last answer."""
+    missing_scrapes: int = 0
+    """Scrapes of ready targets that export none of the series."""
+    off_split: int = 0
+    """Blocks in a row whose measured share is off the weight."""
+    regression: RegressionFound | None = None
+    queries: tuple[tuple[str, str], ...] = ()
