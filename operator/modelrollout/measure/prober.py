@@ -1,0 +1,121 @@
+"""One measurement: what to ask for the two revisions seen, ask it, and let the answers join the evidence.
+
+Never raises for what a provider does: a fault is an answer of its own, and evidence of nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from modelrollout import names
+from modelrollout.decide.evidence import absorb, measure_since
+from modelrollout.domain.analysis import (
+    LATENCY,
+    REQUESTS,
+    AnalysisSettings,
+    Arm,
+    ArmPod,
+    Arms,
+    FaultKind,
+    Kind,
+    Poll,
+    ProviderFault,
+    Source,
+)
+from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.observed import Observed
+from modelrollout.domain.parse import analysis_settings
+from modelrollout.domain.plan import Measure
+from modelrollout.measure.prometheus import Prometheus
+from modelrollout.measure.queries import MeasurePlan
+from modelrollout.measure.series import SeriesPreset, series_for
+
+GATEWAY = "traefik"
+"""The gateway's series preset."""
+
+_NO_PROMETHEUS = ProviderFault(
+    kind=FaultKind.UNREACHABLE,
+    message="This operator knows no Prometheus. Its administrator must set MODELROLLOUT_PROMETHEUS_URL.",
+    permanent=True,
+)
+_NO_SERIES = ProviderFault(
+    kind=FaultKind.REFUSED,
+    message="The runtime has no series that can be compared. Set spec.analysis.mode to none, or source to gateway.",
+    permanent=True,
+)
+
+
+class PrometheusProber:
+    """Answers a `Measure` by one Prometheus; None where the administrator named none."""
+
+    def __init__(self, prometheus: Prometheus | None, *, on_asked: Callable[[Poll], None] | None = None) -> None:
+        self._prometheus = prometheus
+        self._on_asked = on_asked
+
+    async def measure(self, action: Measure, observed: Observed) -> Evidence:
+        settings = analysis_settings(observed.intent.analysis)
+        evidence = action.evidence
+        arms = arms_of(observed, evidence, settings.source)
+        for poll in await self._polls(action, observed, settings, arms):
+            if self._on_asked is not None:
+                self._on_asked(poll)
+            evidence = absorb(evidence, settings, poll, arms)
+        return evidence
+
+    async def _polls(
+        self, action: Measure, observed: Observed, settings: AnalysisSettings, arms: Arms
+    ) -> tuple[Poll, ...]:
+        preset = preset_of(settings, observed, action.evidence.stable)
+        if self._prometheus is None or preset is None:
+            fault = _NO_PROMETHEUS if self._prometheus is None else _NO_SERIES
+            return tuple(Poll(at=at, answers={REQUESTS: fault, LATENCY: fault}) for at in action.polls)
+        plan = MeasurePlan(
+            namespace=observed.key.namespace,
+            preset=preset,
+            arms=arms,
+            polls=action.polls,
+            since=measure_since(action.evidence),
+            latency=any(metric.kind is Kind.HISTOGRAM for metric in settings.metrics),
+        )
+        return await self._prometheus.ask(plan)
+
+
+def preset_of(settings: AnalysisSettings, observed: Observed, revision: str) -> SeriesPreset | None:
+    """Whose series tell the arms apart: the gateway's, or those of the runtime that serves."""
+    if settings.source is Source.GATEWAY:
+        return series_for(Source.GATEWAY, GATEWAY)
+    snapshot = observed.snapshot(revision)
+    return None if snapshot is None else series_for(Source.SERVER, snapshot.preset)
+
+
+def arms_of(observed: Observed, evidence: Evidence, source: Source) -> Arms:
+    return Arms(stable=_arm(observed, evidence.stable, source), candidate=_arm(observed, evidence.candidate, source))
+
+
+def _arm(observed: Observed, revision: str, source: Source) -> Arm:
+    workload = observed.workload(revision)
+    pods = workload.pods if workload is not None else ()
+    ready = [pod.ready_changed for pod in pods if pod.ready]
+    service = ""
+    if source is Source.GATEWAY:
+        gateway = series_for(Source.GATEWAY, GATEWAY)
+        assert gateway is not None
+        name = names.workload_name(observed.key.name, revision)
+        service = gateway.service_pattern(namespace=observed.key.namespace, route=observed.key.name, service=name)
+    return Arm(
+        revision=revision,
+        service=service,
+        pods=tuple(
+            ArmPod(
+                name=pod.name,
+                created_at=pod.created.timestamp(),
+                ready_at=_seconds(pod.ready_changed) if pod.ready else None,
+                gone=pod.deleting,
+            )
+            for pod in pods
+        ),
+        ready_at=_seconds(min(ready)) if ready else None,
+    )
+
+
+def _seconds(moment: datetime) -> float:
+    return moment.timestamp()
