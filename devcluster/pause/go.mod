@@ -1,0 +1,3 @@
+module modelrollout.dev/devcluster/pause
+
+go 1.26.0
