@@ -134,7 +134,9 @@ def _built(program: GoProgram, progress: Progress) -> Path:
         for link in program.links:
             (folder / link).symlink_to(program.name)
 
-    return cache.publish(cache.root() / f"{program.name}-{program.digest}", build)
+    folder = cache.publish(cache.root() / f"{program.name}-{program.digest}", build)
+    cache.forget_old(folder, family=f"{program.name}-*")
+    return folder
 
 
 def _go_build(program: GoProgram, target: Path, progress: Progress) -> None:

@@ -50,7 +50,9 @@ class Node:
 
     def start_kubelet(self, kubeconfig: Path) -> Process:
         """Start the kubelet; containerd and the API server must be there."""
-        configuration = self._write("kubelet.yaml", kubelet_configuration(self.group, self.network, self._resolv_conf()))
+        configuration = self._write(
+            "kubelet.yaml", kubelet_configuration(self.group, self.network, self._resolv_conf())
+        )
         flags = [
             f"--config={configuration}",
             f"--kubeconfig={kubeconfig}",

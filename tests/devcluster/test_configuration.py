@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from devcluster import node, prometheus, traefik
 from devcluster.apiserver import AUDIT_POLICY, Endpoints
 from devcluster.cgroups import ControlGroup

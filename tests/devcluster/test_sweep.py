@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+
 from devcluster import state, sweep
 from devcluster.cgroups import hierarchies
 from devcluster.machine import Failed, Unavailable

@@ -45,12 +45,9 @@ def _ready_pods_lost(workload: Workload, floor: int, now: datetime) -> Remark | 
     lost = [pod for pod in workload.pods if not pod.ready and not pod.deleting and pod.created < pod.ready_changed]
     if not any(now - pod.ready_changed >= LOST_FOR for pod in lost):
         return None
-    trouble = next((pod.trouble.message for pod in lost if pod.trouble), "")
-    return Remark(
-        reason=Reason.READY_PODS_LOST,
-        message=f"Pods of the candidate that were ready no longer are. {trouble}".strip()
-        + " Look at `kubectl describe pod`, then apply a corrected spec.",
-    )
+    why = next((pod.trouble.message for pod in lost if pod.trouble), "Look at `kubectl describe pod`.")
+    message = f"Pods of the candidate that were ready no longer are. {why}"
+    return Remark(reason=Reason.READY_PODS_LOST, message=message)
 
 
 def _not_ready_in_time(observed: Observed, workload: Workload, floor: int, now: datetime) -> Remark | None:

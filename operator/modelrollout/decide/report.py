@@ -215,9 +215,10 @@ def _message(seen: Circumstances, document: Mapping[str, Any]) -> str:
     problem = seen.must_fix or seen.failed_first
     told = problem.message if problem else plan.message or plan.reason.meaning
     if document["phase"] == str(Phase.STABLE):
-        ready = next(each for each in document["conditions"] if each["type"] == str(ConditionType.READY))
-        told = told if ready["status"] == str(ConditionStatus.TRUE) else ready["message"]
-        return f"Revision {intent.stable}{_version(seen, intent.stable)} serves. {told}"[:LONGEST_MESSAGE]
+        return f"Revision {intent.stable}{_version(seen, intent.stable)} serves all traffic."
+    if seen.given_up:
+        assert intent.aborted is not None
+        return intent.aborted.message[:LONGEST_MESSAGE]
     if intent.candidate is None:
         return told[:LONGEST_MESSAGE]
     who = f"{'Canary' if intent.stable else 'First revision'} {intent.candidate}{_version(seen, intent.candidate)}"

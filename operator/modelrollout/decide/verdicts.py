@@ -120,8 +120,15 @@ def phase_of(seen: Circumstances) -> Phase:
         return Phase.PAUSED
     if not seen.serves_as_asked:
         return Phase.PROGRESSING
-    stable = seen.observed.workload(intent.stable)
-    return Phase.STABLE if stable is not None and stable.ready else Phase.DEGRADED
+    return _phase_at_rest(seen)
+
+
+def _phase_at_rest(seen: Circumstances) -> Phase:
+    """Stable only when users are really served: the route accepted, a pod ready."""
+    stable, traffic = seen.observed.workload(seen.intent.stable), _traffic_ready(seen)
+    if stable is None or not stable.ready or traffic.reason in (Reason.ROUTE_NOT_ACCEPTED, Reason.ROUTER_UNAVAILABLE):
+        return Phase.DEGRADED
+    return Phase.STABLE if traffic.status is TRUE else Phase.DEPLOYING
 
 
 def findings(seen: Circumstances) -> dict[ConditionType, Finding]:
