@@ -15,9 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from math import sqrt
 
-from tests.decide.simulated import World, roll_out
-
 from modelrollout.domain.analysis import AnalysisSettings
+from tests.decide.simulated import World, roll_out
 
 ALPHA = 0.01
 

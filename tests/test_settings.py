@@ -1,5 +1,6 @@
 import ast
 import inspect
+import itertools
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
@@ -89,7 +90,7 @@ def test_a_bad_value_is_one_line_that_names_variable_and_fix(name: str, value: s
 def test_every_field_has_its_docstring_below() -> None:
     tree = ast.parse(inspect.getsource(module))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings").body
-    for node, below in zip(body, body[1:], strict=False):
+    for node, below in itertools.pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             documented = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
             assert documented, f"{node.target.id} has no docstring"

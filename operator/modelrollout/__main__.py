@@ -55,7 +55,9 @@ _logger = logging.getLogger("modelrollout")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="modelrollout", description="Rolls out machine-learning models on Kubernetes.")
+    parser = argparse.ArgumentParser(
+        prog="modelrollout", description="Rolls out machine-learning models on Kubernetes."
+    )
     parser.add_argument("--version", action="version", version=f"modelrollout {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="run the operator; its settings are MODELROLLOUT_* environment variables")
@@ -69,7 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     configure_logging(settings.log_format)
-    return asyncio.run(operate(settings, asyncio.Event()))
+    return _run(settings)
+
+
+def _run(settings: Settings) -> int:
+    """Nothing that hangs may keep the process.
+
+    `asyncio.run` would wait for a task of kopf's that swallows its cancellation, the interpreter for a query's thread.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        code = loop.run_until_complete(operate(settings, asyncio.Event()))
+    except BaseException:
+        _logger.exception("modelrollout failed; this is a bug, please report it")
+        code = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 async def operate(settings: Settings, stop: asyncio.Event) -> int:
@@ -139,9 +157,14 @@ class _Operator:
             jitter=random.random,
         )
         evidence = EvidenceStore()
-        self._prober = _prober(settings)
+        self._prometheus = _prometheus(settings)
         self._measurements = BackgroundMeasurements(
-            self._prober, evidence, ring=queue.ring, ring_after=queue.ring_after
+            PrometheusProber(self._prometheus),
+            evidence,
+            ring=queue.ring,
+            ring_after=queue.ring_after,
+            on_measured=telemetry.queried,
+            monotonic=time.monotonic,
         )
         ports = self._ports(evidence)
         self._workers = Workers(
@@ -179,13 +202,10 @@ class _Operator:
 
     async def run(self) -> int:
         """Everything that must not end is watched; whatever ends first ends the process. Crash-only."""
-        vitals = Vitals(
-            loop_lag=lambda: self._lag.last, watch_ages=self._hearing.ages, missing=self._hearing.missing
-        )
+        vitals = Vitals(loop_lag=lambda: self._lag.last, watch_ages=self._hearing.ages, missing=self._hearing.missing)
         runner, port = await serve(application(vitals, self._telemetry), self._settings.probe_port)
         _logger.info("modelrollout %s begins", __version__, extra={"probe_port": port})
         kopf_stop, kopf_ready = asyncio.Event(), asyncio.Event()
-        # kopf cancels what was created after it when it ends: it comes last.
         parts = [
             self._part("elector", self._elector.run()),
             self._part("workers", self._lead()),
@@ -213,6 +233,8 @@ class _Operator:
         await _end([*parts, asked])
         await self._elector.release()
         await self._measurements.stop()
+        if self._prometheus is not None:
+            self._prometheus.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await self._api.events_written()
@@ -228,8 +250,9 @@ class _Operator:
         while self._hearing.missing():  # noqa: ASYNC110 -- what kopf has listed is told by its requests only
             await asyncio.sleep(0.05)
         await self._elector.acquired()
-        _logger.info("this replica leads", extra={"deployments": len(self._store.keys())})
-        for key in self._store.keys():
+        keys = self._store.keys()
+        _logger.info("this replica leads", extra={"deployments": len(keys)})
+        for key in keys:
             self._queue.ring(key, Priority.IDLE)
         await self._workers.run()
 
@@ -260,15 +283,15 @@ async def _end(parts: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*parts, return_exceptions=True)
 
 
-def _prober(settings: Settings) -> PrometheusProber:
+def _prometheus(settings: Settings) -> Prometheus | None:
     if settings.prometheus_url is None:
-        return PrometheusProber(None)
+        return None
     where = PrometheusSettings(
         url=settings.prometheus_url,
         token_file=str(settings.prometheus_token_file) if settings.prometheus_token_file else None,
         ca_file=str(settings.prometheus_ca_file) if settings.prometheus_ca_file else None,
     )
-    return PrometheusProber(Prometheus(where))
+    return Prometheus(where)
 
 
 def _refusal(desired: ModelDeployment) -> Remark | None:
@@ -277,7 +300,7 @@ def _refusal(desired: ModelDeployment) -> Remark | None:
 
 def _identity() -> str:
     """Of this process, not of this pod: a restarted container is another candidate for the Lease."""
-    return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def _now() -> datetime:

@@ -135,7 +135,7 @@ class Settings:
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    """Of a Service, not of a person: `MODELROLLOUT_PORT=tcp://10.0.0.1:8080`, but not `MODELROLLOUT_PROBE_PORT=8080`."""
+    """Of a Service, not of a person: `MODELROLLOUT_PORT=tcp://10.0.0.1:80`, but not `MODELROLLOUT_PROBE_PORT=80`."""
     if name.removeprefix(PREFIX).lower() in Settings.__dataclass_fields__:
         return value.startswith(("tcp://", "udp://", "sctp://"))
     return _SERVICE_LINK.fullmatch(name) is not None

@@ -53,9 +53,7 @@ class Telemetry:
         self._active_workers = Gauge(
             "controller_runtime_active_workers", "Workers in a walk.", ["controller"], registry=registry
         )
-        self._queue_depth = Gauge(
-            "workqueue_depth", "Keys that wait for a worker.", ["name"], registry=registry
-        )
+        self._queue_depth = Gauge("workqueue_depth", "Keys that wait for a worker.", ["name"], registry=registry)
         self._queue_seconds = Histogram(
             "workqueue_queue_duration_seconds",
             "How long a key waited for its worker.",
@@ -70,10 +68,15 @@ class Telemetry:
             "leader_election_master_status", "1 while this replica holds the Lease.", ["name"], registry=registry
         )
         self._query_seconds = Histogram(
-            "modelrollout_prometheus_query_seconds", "Duration of queries.", buckets=_SECONDS, registry=registry
+            "modelrollout_prometheus_query_seconds",
+            "Duration of measurements, all queries of one poll together.",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._query_errors = Counter(
-            "modelrollout_prometheus_query_errors", "Queries without a usable answer.", registry=registry
+            "modelrollout_prometheus_query_errors",
+            "Measurements in which a query had no usable answer.",
+            registry=registry,
         )
         self._loop_lag = Gauge(
             "modelrollout_event_loop_lag_seconds", "How late the event loop woke a sleeper last.", registry=registry
@@ -97,7 +100,7 @@ class Telemetry:
         """`code` is the HTTP status, 0 where no answer came."""
         self._requests.labels(method, str(code) if code else "<error>").inc()
 
-    def queried(self, seconds: float, *, failed: bool) -> None:
+    def queried(self, seconds: float, failed: bool) -> None:
         self._query_seconds.observe(seconds)
         if failed:
             self._query_errors.inc()

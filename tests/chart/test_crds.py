@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from charts.render_manifests import CHART_CRDS, CRDS, INSTALL, source_crds
+
 from tests.chart.rendering import documents, loaded, of_kind
 
 KEEP = "helm.sh/resource-policy"

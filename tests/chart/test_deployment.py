@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from tests.chart.rendering import Document, documents, only
 
 DIGEST = "sha256:" + "0" * 64

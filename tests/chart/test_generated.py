@@ -9,6 +9,7 @@ import pytest
 import yaml
 from charts import render_manifests
 from charts.render_manifests import CHART, CHART_CRDS, HEADER, INSTALL, NAMESPACE, ORDER, ROOT, generated, main, stale
+
 from tests.chart.rendering import loaded
 
 

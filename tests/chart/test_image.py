@@ -4,6 +4,7 @@ import re
 import tomllib
 
 from charts.render_manifests import ROOT
+
 from tests.chart.rendering import documents, only
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import yaml
 from charts.render_manifests import CHART
+
 from tests.chart.rendering import documents, only
 from tests.chart.telling import OURS, unknown
 

@@ -4,12 +4,12 @@ import re
 from typing import Any
 
 import pytest
-from tests.chart.rendering import Document, documents, everything, of_kind, only, rules
 
 from modelrollout import names
 from modelrollout.cluster import kinds
 from modelrollout.cluster.kinds import KINDS, LEASE, MODEL_DEPLOYMENT, Kind
 from modelrollout.render.manifest import ALLOWED
+from tests.chart.rendering import Document, documents, everything, of_kind, only, rules
 
 NAMESPACED: dict[str, Any] = {"watchNamespaces": ["shop", "search"], "crds": {"install": False}}
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}

@@ -1,5 +1,6 @@
 import helm_python
 import pytest
+
 from tests.chart.rendering import documents, everything, of_kind, only
 
 

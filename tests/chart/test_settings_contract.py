@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 from charts.render_manifests import CHART
-from tests.chart.rendering import documents, only
 
 from modelrollout.settings import PREFIX, Settings
+from tests.chart.rendering import documents, only
 
 FROM_THE_POD = {"metadata.namespace": "modelrollout-system"}
 

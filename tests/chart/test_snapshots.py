@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.chart.write_snapshots import SHOWN, SNAPSHOTS, TEMPLATES, text_of
 
 

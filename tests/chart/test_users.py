@@ -1,4 +1,5 @@
 import pytest
+
 from tests.chart.rendering import Document, documents, rules
 
 AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"

@@ -7,6 +7,7 @@ import helm_python
 import pytest
 import yaml
 from charts.render_manifests import CHART
+
 from tests.chart.rendering import texts
 
 

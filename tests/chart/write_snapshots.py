@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from charts.render_manifests import CHART
+
 from tests.chart.rendering import texts
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"

@@ -6,6 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from modelrollout.cluster import checkpoint
+from modelrollout.cluster.kinds import Live
+from modelrollout.cluster.observe import observe
+from modelrollout.cluster.store import WatchStore
+from modelrollout.decide.evidence_document import to_document
+from modelrollout.domain.conditions import Reason, Remark
+from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.model_deployment import InvalidSpec, Key, ModelDeployment
+from modelrollout.domain.observed import Observed
+from modelrollout.domain.traffic import RouteSeen
+from modelrollout.render.templates import EVIDENCE_KEY
 from tests.cluster.live import (
     LABELS,
     NAME,
@@ -18,18 +29,6 @@ from tests.cluster.live import (
     an_object,
     owned_by,
 )
-
-from modelrollout.cluster import checkpoint
-from modelrollout.cluster.kinds import Live
-from modelrollout.cluster.observe import observe
-from modelrollout.cluster.store import WatchStore
-from modelrollout.decide.evidence_document import to_document
-from modelrollout.domain.conditions import Reason, Remark
-from modelrollout.domain.evidence import Evidence
-from modelrollout.domain.model_deployment import InvalidSpec, Key, ModelDeployment
-from modelrollout.domain.observed import Observed
-from modelrollout.domain.traffic import RouteSeen
-from modelrollout.render.templates import EVIDENCE_KEY
 
 KEY = Key(namespace=NAMESPACE, name=NAME)
 EVIDENCE = Evidence(

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.cluster.live import a_container, a_pod, ended, waiting
 
 from modelrollout.cluster.pods import image_digest, is_finished, read_pod, trouble
 from modelrollout.domain.conditions import Reason
+from tests.cluster.live import a_container, a_pod, ended, waiting
 
 OUT_OF_MEMORY = ended(137, "OOMKilled")
 

@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cluster.live import LABELS, NAME, NAMESPACE, a_model_deployment, a_pod, an_object
 
 from modelrollout.cluster import store as store_module
 from modelrollout.cluster.kinds import CONFIG_MAP, HTTP_ROUTE, MODEL_DEPLOYMENT, POD
 from modelrollout.cluster.store import WatchStore, owner_key, version_of
 from modelrollout.domain.model_deployment import Key
+from tests.cluster.live import LABELS, NAME, NAMESPACE, a_model_deployment, a_pod, an_object
 
 KEY = Key(namespace=NAMESPACE, name=NAME)
 

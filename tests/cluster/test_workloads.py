@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from tests.cluster.live import NAME, UID, WORKLOAD, a_deployment, a_pod, an_object, owned_by
-
 from modelrollout.cluster.workloads import read_autoscaler, read_workloads, ready_endpoints
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.observed import Workload
+from tests.cluster.live import NAME, UID, WORKLOAD, a_deployment, a_pod, an_object, owned_by
 
 QUOTA = (
     'pods "sentiment-bbbbbbbb-7d9f8c6b5-x2x4z" is forbidden: exceeded quota: compute, requested: requests.cpu=1, '

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from devcluster.build import gateway_api_crds
-from tests.api_server import RealApiServer, api_server, install_crd
-from tests.conformance.bench import Bench
 
+from devcluster.build import gateway_api_crds
 from modelrollout.cluster.api import KubernetesApi
 from modelrollout.cluster.connection import connect
 from modelrollout.cluster.store import WatchStore
+from tests.api_server import RealApiServer, api_server, install_crd
+from tests.conformance.bench import Bench
 
 __all__ = ["api_server"]
 

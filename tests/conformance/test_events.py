@@ -3,9 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.conformance.bench import Bench, seen
-
 from modelrollout.cluster.kinds import EVENT
+from tests.conformance.bench import Bench, seen
 
 NOW = datetime(2026, 11, 22, 3, 0, 0, tzinfo=UTC)
 

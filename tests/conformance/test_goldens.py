@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.conformance.bench import Bench, owner_of
 
 from modelrollout.cluster.kinds import kind_of
 from modelrollout.cluster.store import version_of
 from modelrollout.domain.fragment import Fragment
 from modelrollout.render.drift import differs
+from tests.conformance.bench import Bench, owner_of
 
 GOLDEN = Path(__file__).parents[1] / "render" / "golden"
 CASES = sorted(path.stem for path in GOLDEN.glob("*.yaml"))

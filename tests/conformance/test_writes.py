@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from tests.conformance.bench import Bench, a_config_map, a_deployment, owner_of, seen
 
 from modelrollout.cluster.answers import LeaseLost, NotFound
 from modelrollout.cluster.api import APPLY, MERGE
@@ -13,6 +12,7 @@ from modelrollout.cluster.store import uid_of, version_of
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.fragment import Fragment
 from modelrollout.errors import ClusterUnavailable, ConflictError, Refused, StaleView
+from tests.conformance.bench import Bench, a_config_map, a_deployment, owner_of, seen
 
 NAME = "sentiment-evidence"
 

@@ -196,6 +196,19 @@ def test_a_renewal_whose_answer_was_lost_is_found_again() -> None:
     run(story())
 
 
+def test_why_there_is_no_lease_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        elector = an_elector(Lock(), "first", lambda: None)
+        task = asyncio.create_task(elector.run())
+        await asyncio.sleep(60)
+        await _cancelled(task)
+
+    run(story())
+    assert [record.getMessage() for record in caplog.records] == [
+        "the Lease could be neither taken nor renewed: down",
+    ]
+
+
 def test_a_lease_taken_by_another_is_given_up_at_once() -> None:
     async def story() -> None:
         lock = Lock()
@@ -260,7 +273,7 @@ def test_two_never_believe_at_once_and_somebody_leads_in_the_end(seed: int, seve
             assert len(believers) <= 1, f"at {loop.time():.1f}: {believers}"
         assert sum(elector.lease_held() for elector in alive.values()) == 1
         await _cancelled(*tasks)
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:  # type: ignore[operator]
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
     run(story())

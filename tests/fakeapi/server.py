@@ -270,7 +270,7 @@ class FakeApi:
         return {"kind": "APIResourceList", "groupVersion": api_version, "resources": resources}
 
     def _list(self, request: web.Request, kind: Kind, namespace: str | None) -> Document:
-        chosen = sorted(self._selected(request, kind, namespace), key=lambda each: _path_of(each))
+        chosen = sorted(self._selected(request, kind, namespace), key=_path_of)
         start = int(request.query.get("continue", "0"))
         limit = int(request.query.get("limit", "0")) or len(chosen)
         page = chosen[start : start + limit]
@@ -319,16 +319,15 @@ class FakeApi:
             told = len(self._injected)
             try:
                 async with asyncio.timeout(self._bookmark_every), self._news:
-                    await self._news.wait_for(
-                        lambda: (
-                            len(self._injected) > told
-                            or any(e.version > since and e.kind is kind for e in self._events)
-                        )  # noqa: B023
-                    )
+                    while not self._has_news(kind, since, told):
+                        await self._news.wait()
             except TimeoutError:
                 mark = {"kind": kind.kind, "metadata": {"resourceVersion": str(self._version)}}
                 since = self._version
                 await _send(stream, "BOOKMARK", mark)
+
+    def _has_news(self, kind: Kind, since: int, told: int) -> bool:
+        return len(self._injected) > told or any(e.version > since and e.kind is kind for e in self._events)
 
     # ── objects ──
 
@@ -454,7 +453,7 @@ def _dropped(live: Document, before: Mapping[str, Any], wanted: Mapping[str, Any
 
 
 def _without_version(document: Mapping[str, Any]) -> Document:
-    metadata = {key: value for key, value in document["metadata"].items() if key not in {"resourceVersion"}}
+    metadata = {key: value for key, value in document["metadata"].items() if key != "resourceVersion"}
     return {**document, "metadata": metadata}
 
 

@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from tests.builders import a_spec
-
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.model_deployment import GatewayApi, Key, ModelDeployment, Scaling, ScalingMode, Traffic
 from modelrollout.domain.plan import ApplyWorkload, PointService
@@ -15,6 +13,7 @@ from modelrollout.domain.traffic import Routing, TrafficSplit
 from modelrollout.render.manifest import Manifest, Owner
 from modelrollout.render.snapshots import snapshot_from
 from modelrollout.render.templates import Templates
+from tests.builders import a_spec
 
 Case = Callable[[Templates], tuple[Manifest, ...]]
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.render.cases import CASES, GATEWAY, OWNER, a_deployment
 
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.model_deployment import Traffic
@@ -14,6 +13,7 @@ from modelrollout.domain.traffic import Routing
 from modelrollout.render.drift import differs
 from modelrollout.render.manifest import Manifest
 from modelrollout.render.templates import Templates
+from tests.render.cases import CASES, GATEWAY, OWNER, a_deployment
 
 TEMPLATES = Templates.load()
 MANIFESTS = {

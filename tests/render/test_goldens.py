@@ -1,10 +1,10 @@
 """What we render, byte for byte. `make goldens` rewrites; the diff is the review."""
 
 import pytest
-from tests.render.cases import CASES
-from tests.render.write_goldens import GOLDEN, text_of
 
 from modelrollout.render.templates import Templates
+from tests.render.cases import CASES
+from tests.render.write_goldens import GOLDEN, text_of
 
 
 @pytest.mark.parametrize("name", CASES)

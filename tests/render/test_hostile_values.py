@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.render.cases import EVERYTHING, OWNER, QUICKSTART, a_deployment, workload
 
 from modelrollout.render.environment import Unrenderable
 from modelrollout.render.manifest import VERSION_LABEL
 from modelrollout.render.presets import refusal
 from modelrollout.render.templates import Templates
+from tests.render.cases import EVERYTHING, OWNER, QUICKSTART, a_deployment, workload
 
 TEMPLATES = Templates.load()
 NASTY = (

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.render.cases import CASES, OWNER, quickstart, route_of_two
 
 from modelrollout.domain.model_deployment import Key
 from modelrollout.render.environment import Unrenderable
 from modelrollout.render.manifest import Manifest, Owner, is_label_value
 from modelrollout.render.templates import Templates
+from tests.render.cases import CASES, OWNER, quickstart, route_of_two
 
 TEMPLATES = Templates.load()
 DOCUMENTS = {manifest.kind: manifest.document for manifest in (*quickstart(TEMPLATES), *route_of_two(TEMPLATES))}

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.render.cases import EVERYTHING, OWNER, QUICKSTART, a_deployment
 
 from modelrollout.domain.model_deployment import ModelDeployment, Scaling, ScalingMode, Traffic
 from modelrollout.render.environment import Unrenderable
 from modelrollout.render.templates import Templates
+from tests.render.cases import EVERYTHING, OWNER, QUICKSTART, a_deployment
 
 TEMPLATES = Templates.load()
 

@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from tests.render.cases import BEHAVIOR, CASES, GATEWAY, METRICS, OWNER, a_deployment, frozen, workload
 
 from modelrollout import names
 from modelrollout.domain.conditions import Reason
@@ -19,6 +18,7 @@ from modelrollout.render.environment import Environment, Unrenderable, packaged
 from modelrollout.render.presets import presets
 from modelrollout.render.snapshots import snapshot_from
 from modelrollout.render.templates import TEMPLATE_VERSION, Templates
+from tests.render.cases import BEHAVIOR, CASES, GATEWAY, METRICS, OWNER, a_deployment, frozen, workload
 
 TEMPLATES = Templates.load()
 MD = a_deployment()

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import yaml
-from tests.render.cases import CASES, Case
 
 from modelrollout.render.templates import Templates
+from tests.render.cases import CASES, Case
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -5,8 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.builders import KEY, NOW, STABLE
-from tests.fakeapi.memory import MemoryApi
 
 from modelrollout import names
 from modelrollout.cluster.kinds import HTTP_ROUTE, SERVICE, Kind
@@ -16,6 +14,8 @@ from modelrollout.errors import ConflictError, RolloutError, RouterUnavailable, 
 from modelrollout.render.templates import Templates
 from modelrollout.routers.gateway_api import GatewayApiRouter
 from modelrollout.routers.replica_ratio import ReplicaRatioRouter
+from tests.builders import KEY, NOW, STABLE
+from tests.fakeapi.memory import MemoryApi
 
 OLD, NEW = "bbbbbbbb", "cccccccc"
 UID = "uid-1"

@@ -1,8 +1,6 @@
 from typing import Any
 
 import pytest
-from tests.builders import KEY, NOW, STABLE
-from tests.fakeapi.memory import MemoryApi
 
 from modelrollout.cluster.answers import NotFound
 from modelrollout.cluster.kinds import HTTP_ROUTE
@@ -11,6 +9,8 @@ from modelrollout.domain.traffic import RouteSeen, Routing
 from modelrollout.errors import RouterUnavailable
 from modelrollout.render.templates import Templates
 from modelrollout.routers.gateway_api import GatewayApiRouter
+from tests.builders import KEY, NOW, STABLE
+from tests.fakeapi.memory import MemoryApi
 
 PARENT = {"name": "public", "namespace": "infra"}
 TEMPLATES = Templates.load()

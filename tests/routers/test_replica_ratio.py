@@ -1,14 +1,13 @@
 from typing import Any
 
-from tests.builders import KEY, NOW, STABLE
-from tests.fakeapi.memory import MemoryApi
-
 from modelrollout import names
 from modelrollout.cluster.kinds import SERVICE
 from modelrollout.domain.traffic import RouteSeen, Routing, TrafficSplit
 from modelrollout.render.templates import Templates
 from modelrollout.routers.ours import per_cent
 from modelrollout.routers.replica_ratio import ReplicaRatioRouter
+from tests.builders import KEY, NOW, STABLE
+from tests.fakeapi.memory import MemoryApi
 
 OLD, NEW = "bbbbbbbb", "cccccccc"
 ALONE = Routing(stable=OLD)

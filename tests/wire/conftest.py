@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakeapi.server import FakeApi
 
 from modelrollout import names
 from modelrollout.__main__ import operate
 from modelrollout.settings import LogFormat, Settings
+from tests.fakeapi.server import FakeApi
 
 NAMESPACE = "shop"
 OURS = {"app.kubernetes.io/managed-by": names.FIELD_MANAGER}

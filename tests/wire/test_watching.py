@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakeapi.server import FakeApi, Fault
-from tests.wire.conftest import NAMESPACE, OURS, a_model_deployment, until
 
 from modelrollout import names
 from modelrollout.cluster.api import KubernetesApi
@@ -21,6 +19,8 @@ from modelrollout.controller.kopf_shell import Hearing, watch
 from modelrollout.controller.resync import NewKindError, Resync
 from modelrollout.controller.work_queue import Priority
 from modelrollout.domain.model_deployment import Key
+from tests.fakeapi.server import FakeApi, Fault
+from tests.wire.conftest import NAMESPACE, OURS, a_model_deployment, until
 
 KEY = Key(namespace=NAMESPACE, name="sentiment")
 
@@ -98,8 +98,9 @@ async def test_the_store_is_whole_when_nothing_is_missing_any_more(api: FakeApi,
         await api.put(a_model_deployment(f"model-{number}"))
         await api.put(a_child(f"child-{number}", f"model-{number}"))
     async with watching(api, tmp_path) as seen:
-        assert len(seen.store.keys()) == 7
-        assert all(len(seen.store.children(key)) == 1 for key in seen.store.keys())
+        keys = seen.store.keys()
+        assert len(keys) == 7
+        assert all(len(seen.store.children(key)) == 1 for key in keys)
         await until(lambda: len(set(seen.rings)) == 7)
         assert {priority for _, priority in seen.rings} == {Priority.IDLE}
 
@@ -224,9 +225,10 @@ async def test_a_watched_namespace_says_nothing_of_the_others(api: FakeApi, tmp_
         document["metadata"]["namespace"] = namespace
         await api.put(document)
     async with watching(api, tmp_path, ("shop", "search")) as seen:
-        assert {key.namespace for key in seen.store.keys()} == {"shop", "search"}
+        keys = seen.store.keys()
+        assert {key.namespace for key in keys} == {"shop", "search"}
         await seen.resync.once()
-        assert {key.namespace for key in seen.store.keys()} == {"shop", "search"}
+        assert set(seen.store.keys()) == set(keys)
         assert not any("elsewhere" in request.path for request in api.requests)
         assert not any(request.kind == "Namespace" for request in api.requests)
 

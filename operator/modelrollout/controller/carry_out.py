@@ -64,9 +64,7 @@ async def carry_out(
         except (StaleView, ClusterUnavailable):
             raise
         except RolloutError as error:
-            refused = Outcome(
-                action=action, refused=error.reason, message=error.message, retry_after=error.retry_after
-            )
+            refused = Outcome(action=action, refused=error.reason, message=error.message, retry_after=error.retry_after)
             return (*outcomes, refused)
         outcomes.append(Outcome(action=action, changed=changed))
     return tuple(outcomes)
@@ -134,7 +132,7 @@ class _Hand:
         return changed
 
     async def _scale(self, action: ApplyWorkload, before: Live | None, deployment: Live) -> bool:
-        """Replicas go through /scale only, and beside an autoscaler never, but for two things it cannot do or does late.
+        """Replicas go through /scale only, and beside an autoscaler never, but for two things.
 
         It leaves a Deployment alone that sits at 0, and it takes a quarter of a minute to raise a new one from 1.
         """

@@ -9,12 +9,15 @@ Why our own: the client library's elector lets a transport error end `run()` whi
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from modelrollout.errors import RolloutError, StaleView
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ class Elector:
         self._unchanged_since = 0.0
         self._acquired = asyncio.Event()
         self._released = False
+        self._said = ""
 
     def lease_held(self) -> bool:
         return self._deadline is not None and self._monotonic() < self._deadline
@@ -118,8 +122,17 @@ class Elector:
         try:
             async with asyncio.timeout(self._terms.request_timeout):
                 return await self._take_or_renew()
-        except (RolloutError, TimeoutError):
+        except StaleView:
+            return False  # another was quicker
+        except (RolloutError, TimeoutError) as error:
+            self._say(str(error) or "the API server did not answer in time")
             return False
+
+    def _say(self, problem: str) -> None:
+        """Once, not every two seconds."""
+        if problem != self._said:
+            self._said = problem
+            _logger.warning("the Lease could be neither taken nor renewed: %s", problem)
 
     async def _take_or_renew(self) -> bool:
         if self.lease_held() and self._record is not None:
@@ -155,6 +168,7 @@ class Elector:
         if self._released:
             return False
         self._noticed(written)
+        self._said = ""
         self._deadline = sent_at + self._terms.renew_deadline
         self._acquired.set()
         return True

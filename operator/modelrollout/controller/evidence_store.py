@@ -55,11 +55,16 @@ class BackgroundMeasurements:
         *,
         ring: Callable[[Key], None],
         ring_after: Callable[[Key, float], None],
+        on_measured: Callable[[float, bool], None],
+        monotonic: Callable[[], float],
     ) -> None:
+        """`on_measured` is told the seconds it took, and whether any query went without a usable answer."""
         self._prober = prober
         self._store = store
         self._ring = ring
         self._ring_after = ring_after
+        self._on_measured = on_measured
+        self._monotonic = monotonic
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
     def start(self, action: Measure, observed: Observed) -> None:
@@ -76,7 +81,7 @@ class BackgroundMeasurements:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _measure(self, action: Measure, observed: Observed) -> None:
-        key = observed.key
+        key, began = observed.key, self._monotonic()
         try:
             async with asyncio.timeout(LONGEST_MEASUREMENT.total_seconds()):
                 evidence = await self._prober.measure(action, observed)
@@ -85,10 +90,12 @@ class BackgroundMeasurements:
         except Exception:
             _logger.exception("measurement failed; this is a bug, please report it", extra=_names(key))
         else:
+            self._on_measured(self._monotonic() - began, bool(evidence.faults))
             self._store.put(key, observed.uid, evidence)
             self._under_way.pop(observed.uid, None)
             self._ring(key)
             return
+        self._on_measured(self._monotonic() - began, True)
         self._ring_after(key, AFTER_A_FAULT.total_seconds())
 
 

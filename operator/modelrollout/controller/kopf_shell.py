@@ -9,8 +9,8 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,11 +20,8 @@ from kubernetes.aio.client import ApiClient
 
 from modelrollout.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind, Live
 from modelrollout.cluster.store import WatchStore, owner_key, uid_of
-from modelrollout.controller.work_queue import Priority
-from modelrollout.domain.model_deployment import Key
+from modelrollout.controller.work_queue import Priority, Ring
 from modelrollout.settings import LogFormat
-
-Ring = Callable[[Key, Priority], None]
 
 PAGE = 500
 """Objects per page of a first list: a flat memory peak."""
@@ -32,7 +29,10 @@ SILENCE = 70.0
 """Seconds without an event or bookmark after which a watch is taken for dead and opened again. The API server sends
 a bookmark each minute."""
 LONGEST_END = 5.0
-"""Seconds that kopf's tasks are given to end when they are told to."""
+"""Seconds that kopf's tasks are given to end."""
+ROUNDS = 50
+
+_KOPF = Path(kopf.__file__).parent
 
 
 class Hearing:
@@ -166,10 +166,24 @@ async def watch(
                 await task  # raises what it failed with
             raise RuntimeError("kopf ended by itself")
     finally:
-        for task in (*tasks, stopped):
+        stopped.cancel()
+        await _end_kopf()
+
+
+async def _end_kopf() -> None:
+    """Cancel kopf's tasks until none is left: where a watch swallows a cancellation, it takes another."""
+    for _ in range(ROUNDS):
+        left = [task for task in asyncio.all_tasks() if _is_kopfs(task)]
+        if not left:
+            return
+        for task in left:
             task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({*tasks, stopped}, timeout=LONGEST_END)
+        await asyncio.wait(left, timeout=LONGEST_END / ROUNDS)
+
+
+def _is_kopfs(task: "asyncio.Task[Any]") -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and Path(code.co_filename).is_relative_to(_KOPF)
 
 
 def _registry(client: ApiClient, store: WatchStore, ring: Ring, hearing: Hearing) -> kopf.OperatorRegistry:

@@ -14,8 +14,7 @@ from modelrollout.cluster.answers import NotFound
 from modelrollout.cluster.api import Listing
 from modelrollout.cluster.kinds import WATCHED, Kind, Live
 from modelrollout.cluster.store import WatchStore, owner_key, uid_of, version_of
-from modelrollout.controller.kopf_shell import Ring
-from modelrollout.controller.work_queue import Priority
+from modelrollout.controller.work_queue import Priority, Ring
 from modelrollout.errors import RolloutError
 
 AT_A_TIME = 20

@@ -20,6 +20,9 @@ class Priority(IntEnum):
     IDLE = 1
 
 
+Ring = Callable[[Key, Priority], None]
+
+
 class WorkQueue:
     """Not thread-safe, and need not be: everything runs in one event loop."""
 

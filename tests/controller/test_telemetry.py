@@ -1,0 +1,72 @@
+from datetime import timedelta
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from modelrollout.domain.fragment import EMPTY, Fragment
+from modelrollout.domain.model_deployment import Key
+from modelrollout.telemetry import Telemetry
+
+KEY = Key(namespace="shop", name="sentiment")
+NAMES = {"namespace": "shop", "name": "sentiment"}
+
+
+def a_status(phase: str = "Progressing", weight: int = 25) -> Fragment:
+    conditions = [{"type": "Ready", "status": "Unknown", "reason": "X"}, {"type": "Available", "status": "True"}]
+    return Fragment.of({"phase": phase, "rollout": {"weight": weight}, "conditions": conditions})
+
+
+def value(telemetry: Telemetry, name: str, /, **labels: str) -> float | None:
+    return telemetry.registry.get_sample_value(name, labels)
+
+
+def test_a_deployment_is_told_by_phase_weight_and_condition() -> None:
+    telemetry = Telemetry(CollectorRegistry())
+    telemetry.saw_status(KEY, a_status())
+    assert value(telemetry, "modelrollout_phase", **NAMES, phase="Progressing") == 1
+    assert value(telemetry, "modelrollout_phase", **NAMES, phase="Stable") == 0
+    assert value(telemetry, "modelrollout_candidate_weight", **NAMES) == 25
+    assert value(telemetry, "modelrollout_condition", **NAMES, type="Ready", status="Unknown") == 1
+    telemetry.saw_status(KEY, a_status("Stable", 0))
+    assert value(telemetry, "modelrollout_phase", **NAMES, phase="Progressing") == 0
+    assert value(telemetry, "modelrollout_candidate_weight", **NAMES) == 0
+
+
+def test_a_status_that_says_nothing_yet_is_not_told() -> None:
+    telemetry = Telemetry(CollectorRegistry())
+    telemetry.saw_status(KEY, EMPTY)
+    telemetry.announced(KEY, "Regressed")
+    assert b"sentiment" not in generate_latest(telemetry.registry)
+
+
+def test_rollbacks_are_counted_by_reason_and_other_news_is_not() -> None:
+    telemetry = Telemetry(CollectorRegistry())
+    telemetry.saw_status(KEY, a_status())
+    for reason in ("Regressed", "Regressed", "CrashLoop", "Promoted"):
+        telemetry.announced(KEY, reason)
+    assert value(telemetry, "modelrollout_rollbacks_total", **NAMES, reason="Regressed") == 2
+    assert value(telemetry, "modelrollout_rollbacks_total", **NAMES, reason="CrashLoop") == 1
+    assert value(telemetry, "modelrollout_rollbacks_total", **NAMES, reason="Promoted") is None
+
+
+def test_the_series_of_what_is_gone_are_gone() -> None:
+    telemetry = Telemetry(CollectorRegistry())
+    telemetry.saw_status(KEY, a_status())
+    telemetry.announced(KEY, "Regressed")
+    telemetry.forget(KEY)
+    assert b"sentiment" not in generate_latest(telemetry.registry)
+    telemetry.forget(KEY)
+
+
+def test_two_registries_share_nothing() -> None:
+    first, second = Telemetry(CollectorRegistry()), Telemetry(CollectorRegistry())
+    first.requested("GET", 200)
+    assert value(second, "rest_client_requests_total", method="GET", code="200") is None
+    first.requested("GET", 0)
+    assert value(first, "rest_client_requests_total", method="GET", code="<error>") == 1
+
+
+def test_watch_ages_are_asked_for_when_scraped() -> None:
+    telemetry, ages = Telemetry(CollectorRegistry()), dict[str, timedelta]()
+    telemetry.watch_ages(lambda: ages)
+    ages["pods"] = timedelta(seconds=3)
+    assert value(telemetry, "modelrollout_watch_age_seconds", kind="pods") == 3
