@@ -142,7 +142,7 @@ def manifest(quickstart: Mapping[str, Any], version: str, *, image: str) -> dict
     runtime = {
         **spec["runtime"],
         "image": image,
-        "resources": {"requests": {"cpu": "100m", "memory": "300Mi"}},
+        "resources": {"requests": {"cpu": "100m", "memory": "300Mi"}, "limits": {"cpu": "700m"}},
         "readyTimeout": "40s",
     }
     return {**quickstart, "spec": {**spec, "model": model, "runtime": runtime, **PACE}}

@@ -1,6 +1,7 @@
 """What users saw: requests, failures, the slowest one per cent and right answers, in all and per version. Pure."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -72,6 +73,10 @@ def table(records: Sequence[Record]) -> list[str]:
     rows = [f"{'users saw':<18}{'requests':>9}{'failed':>8}{'slowest 1 %':>13}{'right':>8}"]
     rows.append(_row("in all", Experience.of(records)))
     rows += [_row(f"from version {v}" if v else NOBODY, seen) for v, seen in per_version(records).items()]
+    failed = Counter(record.status for record in records if record.failed)
+    if failed:
+        told = ", ".join(f"{count} × {status or 'no answer'}" for status, count in sorted(failed.items()))
+        rows.append(f"failures: {told}")
     return rows
 
 

@@ -37,7 +37,7 @@ from modelrollout.controller.workers import Workers
 from modelrollout.domain.conditions import Remark
 from modelrollout.domain.model_deployment import Key, ModelDeployment, RouterName
 from modelrollout.errors import RolloutError
-from modelrollout.measure.prober import PrometheusProber
+from modelrollout.measure.prober import PrometheusProber, no_metrics
 from modelrollout.measure.prometheus import Prometheus, PrometheusSettings
 from modelrollout.render.presets import refusal
 from modelrollout.render.templates import Templates
@@ -295,7 +295,7 @@ def _prometheus(settings: Settings) -> Prometheus | None:
 
 
 def _refusal(desired: ModelDeployment) -> Remark | None:
-    return refusal(desired.model, desired.runtime)
+    return refusal(desired.model, desired.runtime) or no_metrics(desired)
 
 
 def _identity() -> str:

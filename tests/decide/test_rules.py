@@ -13,9 +13,18 @@ from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence, RegressionFound
 from modelrollout.domain.intent import Aborted, Intent
-from modelrollout.domain.model_deployment import InvalidSpec, ModelDeployment, Pause, RolloutPlan, Step
+from modelrollout.domain.model_deployment import InvalidSpec, ModelDeployment, Pause, RolloutPlan, RouterName, Step
 from modelrollout.domain.observed import Observed
-from modelrollout.domain.plan import ApplyWorkload, Checkpoint, Measure, Plan, PointService, Prune, ShiftTraffic
+from modelrollout.domain.plan import (
+    ApplyWorkload,
+    Checkpoint,
+    DropRoute,
+    Measure,
+    Plan,
+    PointService,
+    Prune,
+    ShiftTraffic,
+)
 from modelrollout.domain.traffic import RouteSeen
 from tests.builders import (
     GOOD,
@@ -73,7 +82,9 @@ def kinds(answer: Plan) -> list[str]:
 def test_at_rest_only_what_should_be_there_is_kept_and_nothing_wakes_us() -> None:
     answer = plan(at_rest(), NOW)
     assert (answer.reason, answer.wake_after) == (Reason.STABLE, None)
-    assert kinds(answer) == ["ApplyWorkload", "PointService"]
+    assert kinds(answer) == ["ApplyWorkload", "PointService", "ShiftTraffic"]
+    shift = answer.actions[-1]
+    assert isinstance(shift, ShiftTraffic) and at_rest().route.carries(shift.routing)
 
 
 def test_at_rest_the_autoscaler_is_exactly_as_the_spec_says() -> None:
@@ -398,6 +409,21 @@ def test_old_snapshots_go_beyond_the_history_limit_oldest_first() -> None:
     answer = plan(observed, NOW)
     assert kinds(answer) == ["ForgetSnapshot"]
     assert answer.actions[0].revision == old[0].revision  # type: ignore[union-attr]
+
+
+def test_the_former_routers_route_goes_at_rest_only() -> None:
+    answer = plan(at_rest(idle_route=True), NOW)
+    assert answer.actions == (DropRoute(),)
+    assert DropRoute() not in plan(a_rollout(10, idle_route=True), NOW).actions
+
+
+def test_another_router_takes_effect_at_rest_only() -> None:
+    other = replace(GOOD, traffic=replace(GOOD.traffic, router=RouterName.REPLICA_RATIO))
+    under_way = plan(a_rollout(10, desired=other), NOW)
+    assert under_way.intent is None
+    rested = at_rest(replace(STABLE, traffic=other.traffic))
+    changed = plan(rested, NOW).intent
+    assert changed is not None and changed.router == "replicaRatio"
 
 
 # ------------------------------------------------------------------ the list itself

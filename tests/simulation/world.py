@@ -25,6 +25,7 @@ from modelrollout.domain.plan import (
     Action,
     ApplyWorkload,
     Checkpoint,
+    DropRoute,
     ForgetSnapshot,
     Measure,
     Outcome,
@@ -270,6 +271,8 @@ class World:
                 self._write("checkpoint", lambda: self._save(action.evidence))
             case Prune():
                 self._prune(action.revision, observed)
+            case DropRoute():
+                raise AssertionError("this world has one router")
             case ForgetSnapshot():
                 self._write("forget", lambda: self.snapshots.__delitem__(action.revision))
             case _:
@@ -296,6 +299,8 @@ class World:
             return Outcome(action=action, refused=Reason.ROUTER_UNAVAILABLE, message="The router is away. Wait.")
         if self.route is not None and observed.route.resource_version != str(self.route_version):
             raise Stale
+        if observed.route.carries(action.routing):
+            return Outcome(action=action)
         self._write("route", lambda: self._set_route(action.routing))
         return Outcome(action=action, changed=True)
 

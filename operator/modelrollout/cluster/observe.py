@@ -78,6 +78,7 @@ def observe(
         snapshots=_snapshots(ours),
         workloads=read_workloads(children, key.name, uid),
         route=_router(routers, intent, desired).read(key, children),
+        idle_route=intent.router == RouterName.REPLICA_RATIO and (HTTP_ROUTE.kind, key.name) in ours,
         service_exists=service is not None,
         service_points_at=None if service is None else service["spec"].get("selector", {}).get(names.REVISION_LABEL),
         conflict=_conflict(key, intent, desired, children, ours),

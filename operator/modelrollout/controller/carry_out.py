@@ -16,6 +16,7 @@ from modelrollout.cluster.kinds import (
     CONTROLLER_REVISION,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    HTTP_ROUTE,
     SERVICE,
     Kind,
 )
@@ -31,6 +32,7 @@ from modelrollout.domain.plan import (
     Action,
     ApplyWorkload,
     Checkpoint,
+    DropRoute,
     ForgetSnapshot,
     Measure,
     Outcome,
@@ -96,6 +98,8 @@ class _Hand:
                 return await self._checkpoint(action.evidence)
             case Prune():
                 return await self._prune(action)
+            case DropRoute():
+                return await self._delete(HTTP_ROUTE, self.observed.key.name)
             case ForgetSnapshot():
                 return await self._forget(action)
             case _:

@@ -19,6 +19,7 @@ from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import (
     Action,
     Checkpoint,
+    DropRoute,
     ForgetSnapshot,
     Plan,
     PointService,
@@ -258,6 +259,14 @@ def change_router(view: View) -> Plan | None:
     )
 
 
+def drop_idle_route(view: View) -> Plan | None:
+    """The former router's route goes once the present one serves."""
+    if not view.observed.idle_route or view.intent.candidate is not None or not view.drained:
+        return None
+    message = "The former router's HTTPRoute is removed."
+    return Plan(reason=Reason.RETIRING, message=message, actions=(DropRoute(),), wake_after=AGAIN)
+
+
 def raise_floor(view: View) -> Plan | None:
     floor = floor_outgrown(view.observed, view.desired)
     if floor is None or view.intent.leaving:
@@ -366,6 +375,7 @@ RULES: tuple[Callable[[View], Plan | None], ...] = (
     start_rollout,
     take_first,
     change_router,
+    drop_idle_route,
     raise_floor,
     raise_weight,
     advance,

@@ -13,7 +13,7 @@ from modelrollout.domain.intent import Intent
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName, Step
 from modelrollout.domain.observed import Observed, Workload
 from modelrollout.domain.parse import analysis_settings
-from modelrollout.domain.plan import Action, ApplyWorkload, PointService
+from modelrollout.domain.plan import Action, ApplyWorkload, PointService, ShiftTraffic
 from modelrollout.domain.traffic import Routing, TrafficSplit
 
 DRAIN = timedelta(seconds=5)
@@ -145,6 +145,8 @@ class View:
         ]
         if self.intent.stable is not None and not self.by_replicas and self.observed.service_exists:
             kept.append(PointService(revision=self.observed.service_points_at or self.intent.stable))
+        if self.routing is not None and self.observed.route.carries(self.routing):
+            kept.append(ShiftTraffic(routing=self.routing, at=self.now))  # hostnames and the like; the weights stay
         return tuple(kept)
 
     @cached_property

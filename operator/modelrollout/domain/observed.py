@@ -85,6 +85,8 @@ class Observed:
     snapshots: tuple[Snapshot, ...] = ()
     workloads: tuple[Workload, ...] = ()
     route: RouteSeen = RouteSeen(exists=False)
+    idle_route: bool = False
+    """An HTTPRoute of ours exists although another router is in use."""
     service_exists: bool = False
     service_points_at: str | None = None
     conflict: Remark | None = None

@@ -69,13 +69,28 @@ class Prune:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DropRoute:
+    """Delete the route of a router that is no longer the spec's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetSnapshot:
     """Delete a snapshot beyond the history limit."""
 
     revision: str
 
 
-Action = SnapshotRevision | ApplyWorkload | PointService | ShiftTraffic | Measure | Checkpoint | Prune | ForgetSnapshot
+Action = (
+    SnapshotRevision
+    | ApplyWorkload
+    | PointService
+    | ShiftTraffic
+    | Measure
+    | Checkpoint
+    | Prune
+    | DropRoute
+    | ForgetSnapshot
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

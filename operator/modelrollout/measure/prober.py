@@ -17,11 +17,14 @@ from modelrollout.domain.analysis import (
     Arms,
     FaultKind,
     Kind,
+    Mode,
     Poll,
     ProviderFault,
     Source,
 )
+from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.plan import Measure
@@ -85,6 +88,20 @@ def preset_of(settings: AnalysisSettings, observed: Observed, revision: str) -> 
         return series_for(Source.GATEWAY, GATEWAY)
     snapshot = observed.snapshot(revision)
     return None if snapshot is None else series_for(Source.SERVER, snapshot.preset)
+
+
+def no_metrics(desired: ModelDeployment) -> Remark | None:
+    """Why a rollout of this spec could never be judged, or None: told before anything moves."""
+    settings = desired.analysis
+    if settings.mode is Mode.NONE or settings.source is Source.GATEWAY:
+        return None
+    if series_for(Source.SERVER, desired.preset) is not None:
+        return None
+    return Remark(
+        reason=Reason.NO_METRICS,
+        message=f"Runtime {desired.preset} has no series to compare revisions by. "
+        "Set spec.analysis.mode to none, or use router gatewayAPI with spec.analysis.source gateway.",
+    )
 
 
 def arms_of(observed: Observed, evidence: Evidence, source: Source) -> Arms:
