@@ -12,6 +12,7 @@ from modelrollout.decide.view import View
 from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence, RegressionFound
+from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent import Aborted, Intent
 from modelrollout.domain.model_deployment import InvalidSpec, ModelDeployment, Pause, RolloutPlan, RouterName, Step
 from modelrollout.domain.observed import Observed
@@ -333,6 +334,21 @@ def test_a_candidate_not_ready_in_time_is_given_up_with_what_its_pods_say() -> N
     observed = a_rollout(0, target=10, since=timedelta(minutes=11), workloads=(a_workload(STABLE.revision), stuck))
     answer = plan(observed, NOW)
     assert answer.reason is Reason.NOT_READY_IN_TIME and trouble.message in answer.message
+
+
+def test_a_volume_that_does_not_come_is_told_by_what_it_needs() -> None:
+    runtime = Fragment.of({"preset": "mlserver", "volumes": [{"name": "key", "secret": {"secretName": "api-key"}}]})
+    frozen = replace(a_snapshot(GOOD, 2), runtime=runtime)
+
+    def waiting(seconds: int) -> Observed:
+        pods = (a_pod(ready=False, unmounted_since=NOW - timedelta(seconds=seconds)),)
+        young = a_workload(GOOD.revision, ready=0, replicas=1, pods=pods)
+        workloads = (a_workload(STABLE.revision), young)
+        return a_rollout(0, target=10, workloads=workloads, snapshots=(a_snapshot(STABLE), frozen))
+
+    assert plan(waiting(2), NOW).reason is Reason.WAITING_FOR_CAPACITY
+    told = plan(waiting(3), NOW)
+    assert told.reason is Reason.CONFIGURATION_MISSING and "Secret api-key" in told.message
 
 
 def test_a_superseded_candidate_gives_its_traffic_back_and_is_not_marked_bad() -> None:

@@ -1,7 +1,7 @@
 """A pod as its status shows it, and why it is not ready, told apart at once. Pure.
 
-What a status cannot tell: a Secret or ConfigMap missing for a *volume* (only an Event says so: the pod looks as if
-it were just starting), and what a probe was answered. Remarks carry no pod names, counts or times: the same trouble
+What a status cannot tell: what a probe was answered, and which Secret or ConfigMap is missing for a *volume* (only an
+Event says so); that volumes are waited for it does tell. Remarks carry no pod names, counts or times: the same trouble
 gives the same words, so that a status that did not change is not written again.
 """
 
@@ -54,7 +54,17 @@ def read_pod(live: Live) -> Pod:
         deleting=deleting,
         restarts=int(serving.get("restartCount", 0)) if serving else 0,
         trouble=None if ready or deleting else trouble(live),
+        unmounted_since=_unmounted_since(conditions),
     )
+
+
+def _unmounted_since(conditions: Mapping[str, Mapping[str, Any]]) -> datetime | None:
+    """The kubelet mounts the volumes before it makes the sandbox; PodReadyToStartContainers says that it has."""
+    scheduled = conditions.get("PodScheduled", {})
+    started = conditions.get("PodReadyToStartContainers", {})
+    if scheduled.get("status") != "True" or started.get("status") != "False":
+        return None
+    return moment(scheduled["lastTransitionTime"]) if scheduled.get("lastTransitionTime") else None
 
 
 def is_finished(live: Live) -> bool:

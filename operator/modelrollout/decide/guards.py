@@ -3,16 +3,21 @@
 Guardrails of analysis.md section 5, and the reasons for which a candidate that never got ready is given up.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from modelrollout.decide.capacity import candidate_need
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed, Workload
+from modelrollout.domain.revision import Snapshot
 
 LOST_FOR = timedelta(seconds=10)
 """Ready pods below the step's floor for this long take the candidate back."""
 STABLE_LOST_FOR = timedelta(seconds=30)
+MOUNTED_WITHIN = timedelta(seconds=3)
+"""Volumes that are not mounted after this long are worth a word."""
 CRASHES = 1
 """More restarts than this, by a crash or for want of memory, take the candidate back."""
 
@@ -58,7 +63,7 @@ def _not_ready_in_time(observed: Observed, workload: Workload, floor: int, now: 
     since = max(begun, workload.created or begun)  # an operator that was away in between costs nobody their time
     if now - since - observed.intent.paused_for < snapshot.ready_timeout:
         return None
-    trouble = trouble_of(workload)
+    trouble = trouble_of(observed, workload.revision, now)
     if trouble is not None and trouble.reason in _CRASHES:
         return trouble
     return Remark(
@@ -68,13 +73,39 @@ def _not_ready_in_time(observed: Observed, workload: Workload, floor: int, now: 
     )
 
 
-def trouble_of(workload: Workload | None) -> Remark | None:
+def trouble_of(observed: Observed, revision: str | None, now: datetime) -> Remark | None:
     """The trouble to tell a person of first: the Deployment's own, else the first of its pods that says why."""
+    workload = observed.workload(revision)
     if workload is None:
         return None
     if workload.trouble is not None:
         return workload.trouble
-    return next((pod.trouble for pod in workload.pods if pod.trouble and not pod.deleting), None)
+    told = next((pod.trouble for pod in workload.pods if pod.trouble and not pod.deleting), None)
+    return told or _volumes_waited_for(workload, observed.snapshot(revision), now)
+
+
+def _volumes_waited_for(workload: Workload, snapshot: Snapshot | None, now: datetime) -> Remark | None:
+    """A volume that does not come, told by its likely cause: the operator may not read Secrets, nor needs to."""
+    since = [pod.unmounted_since for pod in workload.pods if pod.unmounted_since and not pod.ready and not pod.deleting]
+    if snapshot is None or not since or now - min(since) < MOUNTED_WITHIN:
+        return None
+    sources = _sources(snapshot.runtime.mapping.get("volumes") or ())
+    if not sources:
+        return None
+    message = f"The pod's volumes are not there yet. Make sure that these exist in the namespace: {', '.join(sources)}."
+    return Remark(reason=Reason.CONFIGURATION_MISSING, message=message)
+
+
+def _sources(volumes: Iterable[Mapping[str, Any]]) -> list[str]:
+    named = []
+    for volume in volumes:
+        if "secret" in volume:
+            named.append(f"Secret {volume['secret'].get('secretName')}")
+        elif "configMap" in volume:
+            named.append(f"ConfigMap {volume['configMap'].get('name')}")
+        elif "persistentVolumeClaim" in volume:
+            named.append(f"PersistentVolumeClaim {volume['persistentVolumeClaim'].get('claimName')}")
+    return named
 
 
 def stable_lost(observed: Observed, now: datetime) -> bool:

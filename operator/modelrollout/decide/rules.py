@@ -454,11 +454,13 @@ def _kept_back(view: View) -> Remark | None:
 
 
 def _wait_for_pods(view: View, otherwise: str) -> Plan:
-    trouble = trouble_of(view.candidate)
+    trouble = trouble_of(view.observed, view.intent.candidate, view.now)
     reason = trouble.reason if trouble else Reason.WAITING_FOR_CAPACITY
     message = trouble.message if trouble else otherwise
     intent, snapshot = view.intent, view.observed.snapshot(view.intent.candidate)
     wakes = []
+    if view.candidate is not None and any(pod.unmounted_since for pod in view.candidate.pods):
+        wakes.append(SOON)
     if intent.preparing_since is not None and snapshot is not None:
         left = intent.preparing_since + snapshot.ready_timeout + intent.paused_for - view.now
         wakes.append(max(left, SOON))

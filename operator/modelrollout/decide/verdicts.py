@@ -86,8 +86,8 @@ class Circumstances:
         intent = self.intent
         if intent.stable is not None or intent.candidate is None:
             return None
-        workload, snapshot = self.observed.workload(intent.candidate), self.observed.snapshot(intent.candidate)
-        trouble = trouble_of(workload)
+        snapshot = self.observed.snapshot(intent.candidate)
+        trouble = trouble_of(self.observed, intent.candidate, self.now)
         late = (
             intent.preparing_since is not None
             and snapshot is not None
@@ -166,12 +166,14 @@ def _ready(seen: Circumstances, traffic: Finding, available: Finding, stalled: F
 
 
 def _available(seen: Circumstances) -> Finding:
-    workloads = [seen.observed.workload(seen.intent.stable)]
+    serving = [seen.intent.stable]
     if seen.intent.weight:
-        workloads.append(seen.observed.workload(seen.intent.candidate))
+        serving.append(seen.intent.candidate)
+    workloads = map(seen.observed.workload, serving)
     if any(workload is not None and workload.ready for workload in workloads):
         return Finding(status=TRUE, reason=Reason.SERVING, message=Reason.SERVING.meaning)
-    trouble = next((each for each in map(trouble_of, workloads) if each), None)
+    troubles = (trouble_of(seen.observed, revision, seen.now) for revision in serving)
+    trouble = next((each for each in troubles if each), None)
     if seen.intent.stable is None:
         return Finding(status=FALSE, reason=Reason.NOTHING_SERVES, message=Reason.NOTHING_SERVES.meaning)
     message = f"{Reason.STABLE_LOST.meaning} {trouble.message if trouble else 'Look at `kubectl get pods`.'}"

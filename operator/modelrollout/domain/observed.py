@@ -28,6 +28,8 @@ class Pod:
     deleting: bool = False
     restarts: int = 0
     trouble: Remark | None = None
+    unmounted_since: datetime | None = None
+    """Since when it has a node but not yet its volumes and network, where the kubelet says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
