@@ -60,7 +60,7 @@ lock: setup ## resolve the lock files anew, with hashes
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.lock
 
-image: setup ## the operator's image, from the Dockerfile, with buildah
+image: setup ## build all images with buildah: the operator from its Dockerfile, MLServer for the demo
 	python -m devcluster images
 
 bench: setup ## measure, and write benchmarks/results/

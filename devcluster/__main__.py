@@ -1,8 +1,9 @@
-"""The command line: python -m devcluster up|down|status|sweep|build|images|setup-check."""
+"""The command line: python -m devcluster up|down|run|status|sweep|build|images|setup-check."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from types import FrameType
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = {
         "up": _up,
         "down": _down,
+        "run": _run,
         "status": _status,
         "sweep": _sweep,
         "build": _build,
@@ -51,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--scrape-interval", type=float, default=1, metavar="SECONDS", help="Prometheus's; default 1")
     up.add_argument("--mlserver", action="store_true", help="build and load the model server's image")
     down = commands.add_parser("down", help="take a cluster down; nothing is left")
-    for command in (up, down):
+    run = commands.add_parser("run", help="run the operator on this host against a cluster, brought up if need be")
+    for command in (up, down, run):
         command.add_argument("--name", default="dev", help="default: dev")
     commands.add_parser("status", help="the clusters of this machine")
     commands.add_parser("sweep", help="remove what killed clusters left behind")
@@ -85,6 +88,27 @@ def _down(options: argparse.Namespace) -> None:
     progress = Progress()
     sweep.remove(options.name)
     progress.say(f"cluster {options.name} is down")
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Become the operator; Ctrl-C ends it and leaves the cluster up."""
+    machine.check()
+    if not state.State(options.name).alive:
+        progress = Progress()
+        cluster = Cluster(options.name, operator=False, images=[images.mlserver_image(progress)], progress=progress)
+        cluster.up()
+        cluster.keep()
+    cluster = Cluster.attach(options.name)
+    if cluster.kubectl("get", "deployment", "--namespace", install.NAMESPACE, "--ignore-not-found", "-o", "name"):
+        cluster.kubectl("scale", "deployment", "--all", "--replicas=0", "--namespace", install.NAMESPACE)
+    _print(f"export KUBECONFIG={cluster.kubeconfig}")
+    settings = {
+        "MODELROLLOUT_KUBECONFIG": str(cluster.kubeconfig),
+        "MODELROLLOUT_PROMETHEUS_URL": cluster.prometheus_url,
+        "MODELROLLOUT_LEASE_NAMESPACE": "default",
+        "MODELROLLOUT_PROBE_PORT": "0",
+    }
+    os.execve(sys.executable, [sys.executable, "-m", "modelrollout", "run"], {**os.environ, **settings})  # noqa: S606
 
 
 def _status(_: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from devcluster.processes import Process, Processes
 
 MAX_PODS = 250
 CONTAINERD_SECONDS = 20.0
+IMPORT_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,18 @@ class Node:
         return self.processes.start("kube-proxy", [self.programs / "kube-proxy", *flags])
 
     def import_image(self, archive: Path) -> None:
-        """Load an image archive into containerd."""
+        """Load an image archive into containerd.
+
+        One that has just begun may clear the import's own folder away; it is then tried again.
+        """
+        for _ in range(IMPORT_TRIES - 1):
+            try:
+                self.ctr("images", "import", str(archive))
+            except Failed as error:
+                if "no such file or directory" not in str(error):
+                    raise
+            else:
+                return
         self.ctr("images", "import", str(archive))
 
     def ctr(self, *arguments: str) -> str:
