@@ -38,7 +38,10 @@ from modelrollout.domain.plan import (
 from modelrollout.domain.revision import Snapshot
 from modelrollout.domain.traffic import RouteSeen, Routing
 from tests.builders import KEY, a_snapshot
+from tests.crds import schema
+from tests.crds.schema import problems
 
+STATUS = schema.root()["properties"]["status"]
 START = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 POD_READY_AFTER = timedelta(seconds=4)
 
@@ -236,6 +239,8 @@ class World:
     def _write_status(self, observed: Observed, status: Fragment, decided: Plan) -> None:
         if observed.resource_version != str(self.version):
             raise Stale
+        wrong = list(problems(STATUS, status.value))
+        assert not wrong, f"the API server would prune or refuse this status: {wrong}"
 
         def effect() -> None:
             before, after = self.intent, intent_from(status.mapping)
