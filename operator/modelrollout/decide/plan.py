@@ -7,8 +7,9 @@ rides along with whatever is being waited for, so it never changes what is said.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from modelrollout.decide.answers import AGAIN
 from modelrollout.decide.evidence import next_poll, polls_due
-from modelrollout.decide.rules import AGAIN, RULES, without_a_valid_spec
+from modelrollout.decide.rules import RULES, without_a_valid_spec
 from modelrollout.decide.view import View
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.evidence import Evidence

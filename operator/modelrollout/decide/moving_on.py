@@ -1,0 +1,166 @@
+"""What starts a rollout and moves it on, step by step. Pure rules; see rules.py for their order."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from modelrollout.decide.answers import PAUSED, SOON, act, commit, remembered_as_bad, start
+from modelrollout.decide.capacity import candidate_need
+from modelrollout.decide.guards import trouble_of
+from modelrollout.decide.view import View
+from modelrollout.domain import analysis
+from modelrollout.domain.conditions import Reason, Remark
+from modelrollout.domain.plan import (
+    Plan,
+)
+
+_ANALYSING = "The candidate is compared with stable."
+_NOT_ACCEPTED = (
+    "The gateway has not accepted the route at its present generation. "
+    "Look at the HTTPRoute's status.parents and at spec.traffic.gatewayAPI.parentRefs."
+)
+
+
+def start_rollout(view: View) -> Plan | None:
+    intent, desired = view.intent, view.desired
+    if intent.candidate is not None or desired.revision == intent.stable or remembered_as_bad(view):
+        return None
+    if view.paused and intent.stable is not None:
+        return act(view, Reason.PAUSED, PAUSED)
+    return start(view)
+
+
+def take_first(view: View) -> Plan | None:
+    """The first revision takes everything as soon as it is ready at full scale."""
+    intent, candidate = view.intent, view.candidate
+    if intent.stable is not None or intent.candidate is None:
+        return None
+    need = candidate_need(view.desired, intent, 100)
+    if candidate is None or min(candidate.ready, candidate.endpoints) < need:
+        return _wait_for_pods(view, "The first revision's pods are not all ready yet.")
+    changed = replace(
+        intent,
+        stable=intent.candidate,
+        candidate=None,
+        step=0,
+        target=0,
+        since=view.now,
+        preparing_since=None,
+        started_at=None,
+        paused_since=None,
+        paused_for=timedelta(0),
+    )
+    return commit(Reason.PROMOTED, "The first revision is ready and takes all traffic.", changed)
+
+
+def raise_weight(view: View) -> Plan | None:
+    """The step's weight rises only on capacity that was seen, and on a route that its gateway took."""
+    intent, candidate = view.intent, view.candidate
+    if not intent.preparing:
+        return None
+    if view.paused:
+        return act(view, Reason.PAUSED, PAUSED)
+    need = candidate_need(view.desired, intent, intent.target)
+    if candidate is None or min(candidate.ready, candidate.endpoints) < need:
+        return _wait_for_pods(view, "The candidate's pods are not all ready for the next weight yet.")
+    if not view.observed.route.accepted:
+        return act(view, Reason.ROUTE_NOT_ACCEPTED, _NOT_ACCEPTED)
+    changed = replace(
+        intent, weight=intent.target, since=view.now, preparing_since=None, paused_since=None, paused_for=timedelta(0)
+    )
+    message = f"Capacity is ready: the candidate goes to {intent.target} per cent."
+    return commit(Reason.SHIFTING_TRAFFIC, message, changed)
+
+
+def advance(view: View) -> Plan | None:
+    """The step ends on proof, or at its deadline with nothing against the candidate."""
+    intent, judgement = view.intent, view.judgement
+    if intent.candidate is None or intent.weight >= 100:
+        return None
+    if view.compared:
+        assert judgement is not None
+        if judgement.action is analysis.Action.HOLD:
+            return act(view, Reason.HOLDING, _holding(judgement.reason))
+        if judgement.action is not analysis.Action.ADVANCE:
+            return act(view, Reason.ANALYSING, _ANALYSING)
+    elif (left := view.timing.min_duration - intent.elapsed(view.now)) > timedelta(0) and not view.paused:
+        return act(view, Reason.ANALYSING, "The step lasts its minDuration; analysis.mode is none.", wake_after=left)
+    blocked = _kept_back(view)
+    if blocked is not None:
+        return act(view, blocked.reason, blocked.message)
+    step = view.desired.rollout.next_above(intent.weight)
+    changed = replace(intent, step=step, target=view.desired.rollout.weight_at(step), preparing_since=view.now)
+    sentence = judgement.sentence if judgement else "The step's minDuration is over; analysis.mode is none."
+    return replace(commit(Reason.ADVANCED, sentence, changed), judgement=judgement)
+
+
+def promote_baked(view: View) -> Plan | None:
+    intent = view.intent
+    if intent.candidate is None or intent.weight < 100:
+        return None
+    left = view.desired.rollout.bake - intent.elapsed(view.now)
+    if view.paused:
+        return act(view, Reason.PAUSED, PAUSED)
+    if left > timedelta(0):
+        return act(view, Reason.BAKING, Reason.BAKING.meaning, wake_after=left)
+    if not view.drained:
+        return act(view, Reason.BAKING, Reason.BAKING.meaning, wake_after=SOON)
+    changed = replace(
+        intent,
+        stable=intent.candidate,
+        candidate=None,
+        step=0,
+        weight=0,
+        target=0,
+        floor=0,
+        since=view.now,
+        started_at=None,
+        preparing_since=None,
+        promote=False,
+        approved_step=-1,
+        analysis=None,
+    )
+    return commit(Reason.PROMOTED, Reason.PROMOTED.meaning, changed)
+
+
+def _kept_back(view: View) -> Remark | None:
+    """What keeps a step from ending although its analysis would let it: a pause, or a person's word."""
+    intent, step = view.intent, view.step
+    if view.paused:
+        return Remark(reason=Reason.PAUSED, message=PAUSED)
+    if intent.preparing or step is None or step.pause is None:
+        return None
+    if step.pause.duration is None:
+        index = view.desired.rollout.steps.index(step)
+        if intent.approved_step >= index:
+            return None
+        message = "This step waits for a person: give the advance or the promote command."
+        return Remark(reason=Reason.WAITING_FOR_APPROVAL, message=message)
+    if intent.elapsed(view.now) < step.pause.duration:
+        return Remark(reason=Reason.WAITING_FOR_APPROVAL, message="This step waits for its pause to end.")
+    return None
+
+
+def _wait_for_pods(view: View, otherwise: str) -> Plan:
+    trouble = trouble_of(view.observed, view.intent.candidate, view.now)
+    reason = trouble.reason if trouble else Reason.WAITING_FOR_CAPACITY
+    message = trouble.message if trouble else otherwise
+    intent, snapshot = view.intent, view.observed.snapshot(view.intent.candidate)
+    wakes = []
+    if view.candidate is not None and any(pod.unmounted_since for pod in view.candidate.pods):
+        wakes.append(SOON)
+    if intent.preparing_since is not None and snapshot is not None:
+        left = intent.preparing_since + snapshot.ready_timeout + intent.paused_for - view.now
+        wakes.append(max(left, SOON))
+    return act(view, reason, message, wake_after=min(wakes, default=SOON))
+
+
+def _holding(reason: str) -> str:
+    known = {
+        "noData": "no fresh requests of both revisions are seen in the metrics. Look at Prometheus and the traffic",
+        "insufficientTraffic": "too few requests reached the candidate by the deadline. Send traffic, or promote it",
+        "suspicious": "the candidate looks worse, but not beyond doubt. Look at its logs; abort or promote by hand",
+        "routeNotAccepted": "the gateway has not accepted the route. Look at the HTTPRoute's status.parents",
+        "trafficSplitMismatch": "the measured share is not the weight. Look at the gateway and at sticky sessions",
+        "inconclusive": "the deadline passed undecided and analysis.onInconclusive is hold. Abort or promote by hand",
+    }
+    return f"Holding at this weight: {known.get(reason, reason)}."
