@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from modelrollout.decide.evidence import absorb, begin, enter_step, fits, measure_since, next_poll, polls_due
 from modelrollout.decide.evidence_document import from_document, to_document
+from modelrollout.decide.growth import Counted, grown
 from modelrollout.decide.judge import judge
 from modelrollout.domain.analysis import (
     LATENCY,
@@ -24,6 +25,7 @@ from modelrollout.domain.analysis import (
     Mode,
     Poll,
     ProviderFault,
+    Tally,
 )
 from modelrollout.domain.evidence import Evidence
 from tests.decide.simulated import ARMS, QUICK, World, roll_out
@@ -230,3 +232,10 @@ def test_a_poll_without_data_never_advances_and_never_rolls_back(faults: list[st
         if fault in {"down", "quiet"} and before.action is not Action.ROLLBACK:
             assert now.action is not Action.ROLLBACK
         before = now
+
+
+@pytest.mark.parametrize(("share", "off"), [(None, 1), (0.33, 0)], ids=["the weight", "what the router really gives"])
+def test_the_split_is_held_against_the_share_that_is_expected(share: float | None, off: int) -> None:
+    errors = Tally(n_canary=330, n_stable=670)
+    block = Counted(start=65, end=70, errors=errors, latency=None, carried=(), share=share)
+    assert grown(in_step(weight=20), SETTINGS, block).off_split == off

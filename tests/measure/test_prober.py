@@ -60,3 +60,10 @@ def test_a_runtime_without_series_is_refused_before_anything_moves() -> None:
     assert no_metrics(replace(server, analysis=replace(server.analysis, source=Source.GATEWAY))) is None
     assert no_metrics(replace(server, preset="mlserver")) is None
     assert no_metrics(a_spec("1")) is None
+
+
+def test_where_the_router_cannot_give_the_weight_its_real_share_is_expected() -> None:
+    observed = a_rollout(10)
+    by_replicas = replace(observed, route=replace(observed.route, share=((STABLE.revision, 67), (GOOD.revision, 33))))
+    assert arms_of(by_replicas, evidence_of(by_replicas), Source.SERVER).share == 0.33
+    assert arms_of(observed, evidence_of(observed), Source.GATEWAY).share is None

@@ -29,6 +29,8 @@ class Counted:
     latency: tuple[Mapping[float, float], Mapping[float, float]] | None
     """Cumulative buckets of canary and stable; None where they could not be read."""
     carried: tuple[tuple[str, str, float], ...]
+    share: float | None = None
+    """The candidate's share that is expected; None: the step's weight."""
 
 
 def counted(block: OpenBlock, arms: Arms, targets: frozenset[str] | None, *, latency: bool) -> Counted:
@@ -40,6 +42,7 @@ def counted(block: OpenBlock, arms: Arms, targets: frozenset[str] | None, *, lat
         errors=block.errors(arms, targets),
         latency=buckets,
         carried=block.requests_by_target(),
+        share=arms.share,
     )
 
 
@@ -80,19 +83,20 @@ def grown(evidence: Evidence, settings: AnalysisSettings, block: Counted) -> Evi
         requests=evidence.requests + block.errors,
         step_requests=evidence.step_requests + block.errors,
         recent=(*evidence.recent, closed)[-RECENT_BLOCKS:],
-        off_split=_off_split(evidence, block.errors),
+        off_split=_off_split(evidence, block),
     )
     latched = _latched(after, settings, block.end)
     is_long = evidence.step == evidence.steps - 1 and block.end - evidence.part_at >= LONG_STEP
     return with_new_part(latched, block.end) if is_long else latched
 
 
-def _off_split(evidence: Evidence, errors: Tally) -> int:
-    """Blocks in a row whose share is off the weight by more than 20 % and more than 4 binomial sigma."""
+def _off_split(evidence: Evidence, block: Counted) -> int:
+    """Blocks in a row whose share is off what is expected by more than 20 % and more than 4 binomial sigma."""
+    errors = block.errors
     total = errors.n_canary + errors.n_stable
     if total <= 0:
         return evidence.off_split
-    wish = evidence.weight / 100
+    wish = evidence.weight / 100 if block.share is None else block.share
     off = abs(errors.n_canary / total - wish)
     return evidence.off_split + 1 if off > max(0.2 * wish, 4 * sqrt(wish * (1 - wish) / total)) else 0
 

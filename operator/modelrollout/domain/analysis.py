@@ -316,6 +316,8 @@ class Arm:
 class Arms:
     stable: Arm
     candidate: Arm
+    share: float | None = None
+    """The candidate's share that the router really gives, 0 to 1, where it cannot give the weight; None: the weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,7 +105,12 @@ def no_metrics(desired: ModelDeployment) -> Remark | None:
 
 
 def arms_of(observed: Observed, evidence: Evidence, source: Source) -> Arms:
-    return Arms(stable=_arm(observed, evidence.stable, source), candidate=_arm(observed, evidence.candidate, source))
+    real = dict(observed.route.share).get(evidence.candidate)
+    return Arms(
+        stable=_arm(observed, evidence.stable, source),
+        candidate=_arm(observed, evidence.candidate, source),
+        share=None if real is None else real / 100,
+    )
 
 
 def _arm(observed: Observed, revision: str, source: Source) -> Arm:
