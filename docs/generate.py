@@ -243,7 +243,6 @@ EVENTS_ALONE = """\
 
 | Reason | Meaning |
 |---|---|
-| `WeightRaised` | The candidate's share of the traffic was raised; the message says to how many per cent. |
 """
 
 SETTINGS = f"""\

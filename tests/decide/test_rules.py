@@ -451,6 +451,46 @@ def test_a_spec_that_does_not_parse_leaves_what_serves_and_names_the_field() -> 
     assert (answer.reason, answer.message, answer.actions) == (Reason.INVALID_SPEC, invalid.message, ())
 
 
+def broken(observed: Observed, *, readable: bool = True) -> Observed:
+    """The user has just applied a spec that does not parse."""
+    brakes = observed.desired if readable else None
+    assert brakes is None or isinstance(brakes, ModelDeployment)
+    invalid = InvalidSpec(key=KEY, uid="uid-1", generation=2, message="spec.rollout: wrong", brakes=brakes)
+    return replace(observed, desired=invalid)
+
+
+def test_under_an_invalid_spec_a_candidate_is_still_judged_and_taken_back() -> None:
+    waiting = plan(broken(a_rollout(10)), NOW)
+    assert waiting.reason is Reason.INVALID_SPEC
+    assert [type(action) for action in waiting.actions] == [Measure]
+    assert plan(broken(regressed(a_rollout(30))), NOW).reason is Reason.REGRESSED
+
+
+def test_under_an_invalid_spec_the_hand_brake_moves_the_traffic() -> None:
+    pulled = replace(broken(a_rollout(30)), command=f"abort:{GOOD.revision}")
+    intent = plan(pulled, NOW).intent
+    assert intent is not None and intent.leaving
+    after = plan(replace(pulled, intent=intent), NOW)
+    assert kinds(after) == ["ShiftTraffic"]
+
+
+def test_under_an_invalid_spec_nothing_moves_forward_and_no_scale_is_touched() -> None:
+    ready = broken(a_rollout(10, target=30))
+    assert plan(ready, NOW).intent is None
+    assert not any(isinstance(action, ApplyWorkload) for action in plan(ready, NOW).actions)
+
+
+def test_where_not_even_the_traffic_can_be_read_what_serves_stays() -> None:
+    assert plan(broken(regressed(a_rollout(30)), readable=False), NOW).actions == ()
+
+
+def test_a_paused_comparison_says_that_it_is_paused_and_goes_on_measuring() -> None:
+    paused = a_rollout(10, intent={"paused": True, "paused_since": NOW})
+    answer = plan(paused, NOW)
+    assert answer.reason is Reason.PAUSED
+    assert any(isinstance(action, Measure) for action in answer.actions)
+
+
 def test_what_takes_traffic_back_stands_above_what_waits_and_that_above_what_raises() -> None:
     order = [rule.__name__ for rule in rules.RULES]
     expected = ["take_back_failed", "abort_on_regression", "shift_traffic", "finish_leaving", "raise_weight", "advance"]

@@ -42,10 +42,10 @@ def test_every_reason_is_documented(reason: Reason) -> None:
     assert f"| `{reason}` | {reason.meaning}" in page("reasons.md")
 
 
-def test_every_reason_that_is_announced_by_its_word_alone_is_documented() -> None:
-    words = re.findall(r'Announcement\(reason="(\w+)"', (PACKAGE / "decide" / "report.py").read_text(encoding="utf-8"))
-    assert words
-    assert [word for word in words if f"| `{word}` |" not in page("reasons.md")] == []
+def test_no_reason_is_announced_by_its_word_alone() -> None:
+    report = (PACKAGE / "decide" / "report.py").read_text(encoding="utf-8")
+    assert "Announcement(reason=" in report
+    assert not re.findall(r'Announcement\(reason="', report)
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Settings)])

@@ -107,7 +107,8 @@ def _snapshots(ours: _Ours) -> tuple[Snapshot, ...]:
 
 def _router(routers: Mapping[str, ReadsRoute], intent: Intent, desired: ModelDeployment | InvalidSpec) -> ReadsRoute:
     """That of the intent, which follows the spec only at rest; before there is an intent, that of the spec."""
-    wished = RouterName.REPLICA_RATIO if isinstance(desired, InvalidSpec) else desired.traffic.router
+    readable = desired.brakes if isinstance(desired, InvalidSpec) else desired
+    wished = RouterName.REPLICA_RATIO if readable is None else readable.traffic.router
     return routers.get(intent.router or "") or routers[str(wished)]
 
 

@@ -56,6 +56,8 @@ async def carry_out(
     if not actions:
         return ()
     desired = observed.desired
+    if isinstance(desired, InvalidSpec) and desired.brakes is not None:
+        desired = desired.brakes
     if isinstance(desired, InvalidSpec):
         return (Outcome(action=actions[0], refused=Reason.INVALID_SPEC, message=desired.message),)
     hand = _Hand(observed, desired, live, ports)

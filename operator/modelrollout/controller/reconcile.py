@@ -29,8 +29,8 @@ async def reconcile(key: Key, ports: Ports, now: datetime) -> timedelta | None:
     status = status_of(observed, decided, outcomes, now)
     if status != observed.status:
         await ports.api.patch_status(observed, status)  # refused if the object moved on
-        await _announce(observed, status, ports)
     ports.telemetry.saw_status(key, status)
+    await _announce(observed, status, ports)
     return wake_after(decided, outcomes)
 
 
@@ -47,7 +47,7 @@ def wake_after(decided: Plan, outcomes: tuple[Outcome, ...]) -> timedelta | None
 
 
 async def _announce(observed: Observed, after: Fragment, ports: Ports) -> None:
-    for told in changes(observed.status, after):
+    for told in changes(observed.status, after) if after != observed.status else ():
         ports.telemetry.announced(observed.key, told.reason)
         level = logging.WARNING if told.warning else logging.INFO
         names = {"namespace": observed.key.namespace, "deployment": observed.key.name, "reason": told.reason}

@@ -1,6 +1,6 @@
 """What pods alone can tell: failures that need no statistics. Pure.
 
-Guardrails of analysis.md section 5, and the reasons for which a candidate that never got ready is given up.
+The guardrails that watch pods, and the reasons for which a candidate that never got ready is given up.
 """
 
 from collections.abc import Iterable, Mapping

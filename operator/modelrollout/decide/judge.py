@@ -24,7 +24,7 @@ NEVER_BY_TIMEOUT = ("noData", "insufficientTraffic", "routeNotAccepted", "traffi
 
 
 def decide(reading: Reading, settings: AnalysisSettings, timing: StepTiming) -> tuple[Action, str]:
-    """The table of section 6.2, in its order."""
+    """The table of verdicts, in its order: the first match wins."""
     least, deadline = timing.min_duration.total_seconds(), timing.deadline.total_seconds()
     suspicious = reading.log_evidence >= mixture.log_limit(1 / settings.suspicious)
     regressed = reading.log_evidence >= mixture.log_limit(settings.alpha) and reading.bad_canary >= settings.min_bad

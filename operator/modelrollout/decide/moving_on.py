@@ -76,13 +76,15 @@ def advance(view: View) -> Plan | None:
     intent, judgement = view.intent, view.judgement
     if intent.candidate is None or intent.weight >= 100:
         return None
+    if view.paused:
+        return act(view, Reason.PAUSED, PAUSED)
     if view.compared:
         assert judgement is not None
         if judgement.action is analysis.Action.HOLD:
             return act(view, Reason.HOLDING, _holding(judgement.reason))
         if judgement.action is not analysis.Action.ADVANCE:
             return act(view, Reason.ANALYSING, _ANALYSING)
-    elif (left := view.timing.min_duration - intent.elapsed(view.now)) > timedelta(0) and not view.paused:
+    elif (left := view.timing.min_duration - intent.elapsed(view.now)) > timedelta(0):
         return act(view, Reason.ANALYSING, "The step lasts its minDuration; analysis.mode is none.", wake_after=left)
     blocked = _kept_back(view)
     if blocked is not None:
@@ -123,10 +125,8 @@ def promote_baked(view: View) -> Plan | None:
 
 
 def _kept_back(view: View) -> Remark | None:
-    """What keeps a step from ending although its analysis would let it: a pause, or a person's word."""
+    """What keeps a step from ending although its analysis would let it: its own pause, or a person's word."""
     intent, step = view.intent, view.step
-    if view.paused:
-        return Remark(reason=Reason.PAUSED, message=PAUSED)
     if intent.preparing or step is None or step.pause is None:
         return None
     if step.pause.duration is None:

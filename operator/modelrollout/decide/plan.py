@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from modelrollout.decide.answers import AGAIN
 from modelrollout.decide.evidence import next_poll, polls_due
-from modelrollout.decide.rules import RULES, without_a_valid_spec
+from modelrollout.decide.rules import RULES, with_brakes_only, without_a_valid_spec
 from modelrollout.decide.view import View
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.evidence import Evidence
@@ -24,10 +24,17 @@ SCRAPE_LAG = 0.5
 
 def plan(observed: Observed, now: datetime) -> Plan:
     """Either a new intent to commit, or actions on the one that was read."""
-    if isinstance(observed.desired, InvalidSpec):
-        return without_a_valid_spec(observed, observed.desired, now)
-    view = View(observed, observed.desired, now)
-    answer = next(answer for rule in RULES if (answer := rule(view)) is not None)
+    desired = observed.desired
+    if isinstance(desired, InvalidSpec) and (desired.brakes is None or observed.intent.stable is None):
+        return without_a_valid_spec(observed, desired, now)
+    if isinstance(desired, InvalidSpec):
+        assert desired.brakes is not None
+        asked = observed.intent.candidate or observed.intent.stable or ""
+        view = View(observed, replace(desired.brakes, revision=asked), now)
+        answer = with_brakes_only(view, desired)
+    else:
+        view = View(observed, desired, now)
+        answer = next(told for rule in RULES if (told := rule(view)) is not None)
     evidence = view.evidence
     return answer if evidence is None else _with_measurement(view, answer, evidence)
 

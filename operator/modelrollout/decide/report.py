@@ -245,7 +245,8 @@ def changes(before: Fragment, after: Fragment) -> tuple[Announcement, ...]:
     weight = new["rollout"]["weight"]
     if weight != old.get("rollout", {}).get("weight", 0) and weight:
         candidate = new["rollout"].get("candidate")
-        told.append(Announcement(reason="WeightRaised", message=f"Revision {candidate} goes to {weight} per cent."))
+        message = f"Revision {candidate} goes to {weight} per cent."
+        told.append(Announcement(reason=str(Reason.WEIGHT_RAISED), message=message))
     command = new.get("lastCommand")
     if command is not None and command != old.get("lastCommand"):
         reason = Reason.COMMANDED if command["accepted"] else Reason.COMMAND_REFUSED

@@ -35,9 +35,7 @@ from modelrollout.decide.view import View
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.model_deployment import InvalidSpec
 from modelrollout.domain.observed import Observed
-from modelrollout.domain.plan import (
-    Plan,
-)
+from modelrollout.domain.plan import Checkpoint, Plan, ShiftTraffic
 
 RULES: tuple[Callable[[View], Plan | None], ...] = (
     let_go_when_deleting,
@@ -66,8 +64,29 @@ RULES: tuple[Callable[[View], Plan | None], ...] = (
 )
 
 
+BRAKES = (
+    let_go_when_deleting,
+    obey_command,
+    take_back_failed,
+    abort_on_regression,
+    shift_traffic,
+    finish_leaving,
+)
+"""What still answers when the spec does not parse: judging and the way back, nothing forward."""
+
+
+def with_brakes_only(view: View, invalid: InvalidSpec) -> Plan:
+    """A candidate under way is judged and can be taken back; nothing else of the spec is applied."""
+    told = next((answer for rule in BRAKES if (answer := rule(view)) is not None), None)
+    if told is not None and (told.intent is not None or view.observed.deleting):
+        return told
+    kept = tuple(action for action in told.actions if isinstance(action, ShiftTraffic | Checkpoint)) if told else ()
+    wake = told.wake_after if told else None
+    return Plan(reason=Reason.INVALID_SPEC, message=invalid.message, actions=kept, wake_after=wake)
+
+
 def without_a_valid_spec(observed: Observed, invalid: InvalidSpec, now: datetime) -> Plan:
-    """What serves stays as it is; a command is still answered."""
+    """Not even its traffic can be read: what serves stays as it is; a command is still answered."""
     if observed.deleting:
         return Plan(reason=Reason.DELETING, message=Reason.DELETING.meaning)
     answered = obey(observed, now)

@@ -91,7 +91,7 @@ class View:
         intent = self.intent
         if not self.compared or intent.stable is None or intent.candidate is None:
             return None
-        assert intent.since is not None and intent.started_at is not None
+        assert intent.since is not None
         evidence, attempt = self.observed.evidence, str(intent.attempt)
         if evidence is None or evidence.attempt != attempt or evidence.candidate != intent.candidate:
             evidence = begin(
@@ -100,7 +100,7 @@ class View:
                 candidate=intent.candidate,
                 attempt=attempt,
                 steps=max(len(self.desired.rollout.steps), 1),
-                at=intent.started_at.timestamp(),
+                at=intent.since.timestamp(),  # of the first weight: getting ready is no evidence of anything
             )
         return enter_step(
             evidence,

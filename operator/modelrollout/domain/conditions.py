@@ -56,6 +56,10 @@ class Reason(StrEnum):
     WAITING_FOR_CAPACITY = "WaitingForCapacity", "The revision's pods are not all ready for the next weight yet."
     SHIFTING_TRAFFIC = "ShiftingTraffic", "The traffic weight is being written to the router."
     ANALYSING = "Analysing", "The step's weight is in effect and the candidate is compared with stable."
+    WEIGHT_RAISED = (
+        "WeightRaised",
+        "The candidate's share of the traffic was raised; the message says to what.",
+    )
     ADVANCED = "Advanced", "The step ended with nothing against the candidate; the next one begins."
     BAKING = "Baking", "The candidate serves all traffic; the old revision is kept until the bake ends."
     PROMOTED = "Promoted", "The candidate became the stable revision."
@@ -68,8 +72,6 @@ class Reason(StrEnum):
     WITHDRAWN = "Withdrawn", "The candidate gave its traffic back and is drained."
     HOLDING = "Holding", "The analysis cannot decide; the weight stays where it is."
     FORGOTTEN = "Forgotten", "The spec asks for the stable revision again; the failed one is forgotten."
-    CHECKPOINTED = "Checkpointed", "The evidence was written to its ConfigMap."
-    ROUTER_CHANGE_WAITS = "RouterChangeWaits", "spec.traffic.router changed in a rollout; it takes effect when it ends."
 
     # taken back
     REGRESSED = "Regressed", "The candidate is worse than stable beyond the margin; its traffic was taken back."
@@ -88,7 +90,6 @@ class Reason(StrEnum):
     CONFIGURATION_MISSING = "ConfigurationMissing", "A Secret, ConfigMap or volume that the pods need is missing."
     READINESS_FAILING = "ReadinessFailing", "The container runs but its readiness probe fails."
     POD_REFUSED = "PodRefused", "The API server refuses the revision's pods (quota, Pod Security, admission)."
-    STARTING = "Starting", "The revision's pods are being created."
 
     # the person must fix
     INVALID_SPEC = "InvalidSpec", "The spec cannot be used; the message names the field."

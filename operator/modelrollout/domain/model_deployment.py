@@ -138,3 +138,5 @@ class InvalidSpec:
     uid: str
     generation: int
     message: str
+    brakes: ModelDeployment | None = None
+    """What can be read of its traffic: enough to judge a candidate and take it back. None: not even that."""

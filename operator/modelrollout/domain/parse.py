@@ -1,7 +1,7 @@
 """A ModelDeployment as the API server sent it becomes a value, once, at the border. Pure.
 
 Never raises: what cannot be used is an `InvalidSpec` whose message names the field. The CRD's rules are repeated
-here where something depends on them, for objects that are older than a rule and for `modelrollout validate`; the
+here where something depends on them, for objects that are older than a rule; the
 defaults too, since tests and files have no API server to fill them in.
 """
 
@@ -62,7 +62,21 @@ def parse(body: Mapping[str, Any]) -> ModelDeployment | InvalidSpec:
     try:
         return _read(Field("", body), key, uid, generation)
     except Wrong as wrong:
-        return InvalidSpec(key=key, uid=uid, generation=generation, message=str(wrong))
+        brakes = _brakes(body, key, uid, generation)
+        return InvalidSpec(key=key, uid=uid, generation=generation, message=str(wrong), brakes=brakes)
+
+
+def _brakes(body: Mapping[str, Any], key: Key, uid: str, generation: int) -> ModelDeployment | None:
+    """The same object with its traffic only, where that can be read; it can move no candidate forward."""
+    spec = body.get("spec")
+    traffic = spec.get("traffic") if isinstance(spec, Mapping) else None
+    stand_in = {"model": {"version": "0"}, "runtime": {"preset": "custom", "image": "none"}, "paused": True}
+    if traffic is not None:
+        stand_in["traffic"] = traffic
+    try:
+        return _read(Field("", {"metadata": body.get("metadata"), "spec": stand_in}), key, uid, generation)
+    except Wrong:
+        return None
 
 
 def _text(value: object) -> str:

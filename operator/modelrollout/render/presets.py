@@ -244,7 +244,7 @@ def _unmountable(uri: str | None, preset: Preset, wanted: Mapping[str, Any]) -> 
     else:
         return (
             f"spec.model.uri: the preset {preset.name} does not read {scheme}://. "
-            "Use pvc:// or oci://, or bake the model into the image and leave uri out."
+            "Use pvc://, or bake the model into the image and leave uri out."
         )
     if any(volume.get("name") == MODEL_VOLUME for volume in wanted.get("volumes") or ()):
         return f"spec.runtime.volumes: {MODEL_VOLUME} is the name of the volume that brings the model. Rename yours."
