@@ -35,7 +35,10 @@ class UserMustFix(RolloutError):  # noqa: N818 -- a category, named for who acts
 
 
 class ConflictError(UserMustFix):
+    """No watch of ours sees the foreign object go, so it is looked for again soon."""
+
     reason = Reason.CONFLICT
+    retry_after = timedelta(seconds=10)
 
 
 class WorldMustHeal(RolloutError):  # noqa: N818 -- a category, named for who acts
