@@ -292,7 +292,7 @@ class Cluster:
         return install.operator_image(self._progress)
 
     def _install_operator(self, image: ImageArchive) -> None:
-        settings = install.settings(self.prometheus_url, self.scrape_interval)
+        settings = install.settings(self.prometheus_url)
         documents = install.operator_manifests(image.reference, settings)
         with self._progress.step("operator ready"):
             self.apply(*documents)

@@ -26,7 +26,6 @@ IMAGE_INPUTS = (
 """What the Dockerfile copies; nothing else takes part in the image's hash."""
 NAMESPACE = "modelrollout-system"
 URL_SETTING = "MODELROLLOUT_PROMETHEUS_URL"
-INTERVAL_SETTING = "MODELROLLOUT_PROMETHEUS_SCRAPE_INTERVAL"
 CRD_KIND = "CustomResourceDefinition"
 
 Manifest = dict[str, Any]
@@ -43,9 +42,9 @@ def operator_image(progress: Progress | None = None) -> ImageArchive:
     return build_image(IMAGE_NAME, REPOSITORY, DOCKERFILE, include=IMAGE_INPUTS, progress=progress)
 
 
-def settings(prometheus_url: str, scrape_interval: float) -> dict[str, str]:
+def settings(prometheus_url: str) -> dict[str, str]:
     """The operator's settings that only this cluster knows."""
-    return {URL_SETTING: prometheus_url, INTERVAL_SETTING: f"{max(1, round(scrape_interval))}s"}
+    return {URL_SETTING: prometheus_url}
 
 
 def our_crds() -> list[Manifest]:

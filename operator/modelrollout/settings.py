@@ -43,10 +43,6 @@ class Settings:
     prometheus_ca_file: Path | None = None
     """Path of the certificate authority of Prometheus; default the system's."""
 
-    prometheus_scrape_interval: timedelta = timedelta(seconds=15)
-    """Duration, 1s to 60s; default 15s. Only a hint for the first poll of a step; afterwards the interval is seen
-    from the data."""
-
     watch_namespaces: tuple[str, ...] = ()
     """Namespaces, comma-separated; default all. Named ones need Roles only, no ClusterRole."""
 
@@ -98,9 +94,6 @@ class Settings:
             prometheus_url=read.url("prometheus_url"),
             prometheus_token_file=read.path("prometheus_token_file"),
             prometheus_ca_file=read.path("prometheus_ca_file"),
-            prometheus_scrape_interval=read.duration(
-                "prometheus_scrape_interval", cls._default("prometheus_scrape_interval"), least=1, most=60
-            ),
             watch_namespaces=read.namespaces("watch_namespaces"),
             workers=read.integer("workers", 16, least=1, most=64),
             lease_name=read.label("lease_name", "modelrollout"),

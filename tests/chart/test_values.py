@@ -39,7 +39,6 @@ def objects(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
         ({"image": {"digest": "0123"}}, "digest"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"prometheus": {"url": "prometheus:9090"}}, "url"),
-        ({"prometheus": {"scrapeInterval": "15"}}, "scrapeInterval"),
         ({"watchNamespaces": "shop"}, "watchNamespaces"),
         ({"watchNamespaces": ["Shop"]}, "watchNamespaces"),
         ({"watchNamespaces": ["shop", "shop"]}, "watchNamespaces"),

@@ -64,6 +64,5 @@ def test_namespaces_come_first() -> None:
     assert kinds == ["Namespace", "Deployment"]
 
 
-def test_the_operator_is_told_whole_seconds() -> None:
-    assert install.settings("http://p", 0.2)[install.INTERVAL_SETTING] == "1s"
-    assert install.settings("http://p", 15)[install.INTERVAL_SETTING] == "15s"
+def test_the_operator_is_told_where_prometheus_is() -> None:
+    assert install.settings("http://p") == {install.URL_SETTING: "http://p"}
