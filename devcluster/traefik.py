@@ -40,6 +40,8 @@ def flags(address: str) -> list[str]:
         "--metrics.prometheus.entrypoint=metrics",
         "--metrics.prometheus.addserviceslabels=true",
         f"--metrics.prometheus.buckets={','.join(map(str, LATENCY_BUCKETS))}",
+        # Python's servers close a connection that was idle for 5 s (uvicorn): who sends on it just then gets a 502.
+        "--serverstransport.forwardingtimeouts.idleconntimeout=3s",
         "--global.checknewversion=false",
         "--global.sendanonymoususage=false",
         "--log.level=INFO",
