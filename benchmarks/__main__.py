@@ -1,0 +1,72 @@
+"""`python -m benchmarks [name ...]`: measures, and writes benchmarks/results/<name>.md.
+
+Exit status: 0 every target was met, 1 one was not or a benchmark failed, 69 this machine cannot bring up a cluster.
+"""
+
+import argparse
+import shlex
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.machine import Watch
+from benchmarks.result import Result, page
+from devcluster import Unavailable
+
+RESULTS = Path(__file__).parent / "results"
+NAMES = (
+    "detection",
+    "healthy_cluster",
+    "first_canary",
+    "api_requests",
+    "operator_cost",
+    "simulated_healthy_rollouts",
+    "simulated_detection",
+)
+"""Each is a module of this folder with `measure(repetitions: int | None) -> Result`, and runs with its own default."""
+
+Measure = Callable[[int | None], Result]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; default: all")
+    parser.add_argument("--repetitions", type=int, help="how often; default: what the benchmark says")
+    given = parser.parse_args(arguments)
+    unknown = sorted(set(given.names) - set(NAMES))
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; write any of {', '.join(NAMES)}")
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    good = True
+    for name in given.names or NAMES:
+        try:
+            good = _run(name, given.repetitions) and good
+        except Unavailable as error:
+            sys.stderr.write(f"{error}\n")
+            return 69
+        except Exception:  # noqa: BLE001 -- the others are measured all the same, and this one is told
+            traceback.print_exc()
+            good = False
+    return 0 if good else 1
+
+
+def _run(name: str, repetitions: int | None) -> bool:
+    more = "" if repetitions is None else f" --repetitions {repetitions}"
+    print(f"━━ {name}", flush=True)
+    watch = Watch(f"python -m benchmarks {shlex.quote(name)}{more}")
+    measure: Measure = import_module(f"benchmarks.{name}").measure
+    result = measure(repetitions)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.md"
+    path.write_text(page(result, watch.circumstances()))
+    for target in result.targets:
+        print(f"{'met   ' if target.met else 'MISSED'}  {target.what}: {target.measured}, wanted {target.wanted}")
+    print(f"written to {path}", flush=True)
+    return result.met
+
+
+if __name__ == "__main__":
+    sys.exit(main())

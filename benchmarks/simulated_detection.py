@@ -1,0 +1,89 @@
+"""How long until a canary that turns bad is found out, by when it turns: raw counters and judge, in simulated time.
+
+What `detection` cannot give: a canary that is good at first. Needs no cluster.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from benchmarks.result import Result, Spread, Table
+from modelrollout.decide.evidence import absorb, begin, enter_step, measure_since, polls_due
+from modelrollout.decide.judge import judge
+from modelrollout.domain.analysis import Action, AnalysisSettings, StepTiming
+from tests.decide.simulated import ARMS, World
+
+REPETITIONS = 100
+RATE = 50.0
+WEIGHT = 10
+ERROR_RATE = 0.5
+GOOD_FOR = (0.0, 30.0, 110.0)
+"""Seconds in the step until the canary turns bad."""
+BEGUN = 65.0
+LOOK = 0.1
+LONGEST = 120.0
+SETTINGS = AnalysisSettings(poll=timedelta(seconds=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    seed: int
+    good_for: float
+
+
+def found_out(case: Case) -> float | None:
+    """Seconds from the first bad answer to the rollback's decision; None where it never came."""
+    world = World(seed=case.seed, rps=RATE, scrape=1.0)
+    world.run_to(BEGUN)
+    evidence = begin(SETTINGS, stable="old", candidate="new", attempt="1", steps=2, at=world.now)
+    world.weight = WEIGHT
+    evidence = enter_step(evidence, SETTINGS, step=0, weight=WEIGHT, at=world.now)
+    turns, timing = BEGUN + case.good_for, StepTiming.of(SETTINGS)
+    while world.now < turns + LONGEST:
+        if world.now >= turns and world.rate_new < ERROR_RATE:
+            world.rate_new, world.first_bad = ERROR_RATE, None
+        world.run_to(round(world.now + LOOK, 3))
+        for at in polls_due(evidence, SETTINGS, world.now):
+            evidence = absorb(evidence, SETTINGS, world.poll(at, measure_since(evidence)), ARMS)
+        if judge(evidence, SETTINGS, timing, world.now, shifted=True).action is Action.ROLLBACK:
+            return world.now - (turns if world.first_bad is None else world.first_bad)
+    return None
+
+
+def measure(repetitions: int | None) -> Result:
+    count = REPETITIONS if repetitions is None else repetitions
+    cases = [Case(seed=seed, good_for=good_for) for good_for in GOOD_FOR for seed in range(count)]
+    with ProcessPoolExecutor(os.cpu_count(), initializer=os.nice, initargs=(10,)) as pool:
+        return told(list(zip(cases, pool.map(found_out, cases, chunksize=4), strict=True)))
+
+
+def told(found: Sequence[tuple[Case, float | None]]) -> Result:
+    rows = []
+    for good_for in sorted({case.good_for for case, _ in found}):
+        mine = [seconds for case, seconds in found if case.good_for == good_for]
+        came = [seconds for seconds in mine if seconds is not None]
+        cells = Spread.of(came).cells(1) if came else ("–", "–", "–")
+        rows.append((f"{good_for:g} s", str(len(mine)), *cells, str(len(mine) - len(came))))
+    return Result(
+        title="How long until a canary that turns bad is found out, simulated",
+        measured=f"A canary that fails {100 * ERROR_RATE:g} % of its requests from some moment of its first step on "
+        f"and 0.5 % before, at {RATE:g} requests a second (Poisson) and {WEIGHT} % weight, beside a stable version "
+        "that fails 0.5 %; scrapes and polls every second, each poll half a second after its grid time, default "
+        "margins. From the first failure to the decision; writing the route and the gateway come on top (see "
+        "detection.md).",
+        tables=(
+            Table(
+                title="Seconds from the first failure to the decision",
+                head=("good for", "canaries", "median", "min", "max", f"not within {LONGEST:.0f} s"),
+                rows=tuple(rows),
+            ),
+        ),
+        remarks=(
+            (
+                "A canary that was good for a while has its good requests in the same sum of evidence, and the bad "
+                "ones must first outweigh them."
+            ),
+        ),
+    )
