@@ -20,8 +20,8 @@ demo: setup ## the main job on a real cluster: a good version goes through, bad 
 up: setup ## a development cluster with the operator in it; prints its addresses
 	python -m devcluster up --mlserver
 
-down: setup ## take the development cluster down; leaves nothing
-	python -m devcluster down
+down: setup ## take the development cluster down (NAME=demo: the one that KEEP=1 make demo left up); leaves nothing
+	python -m devcluster down --name $(or $(NAME),dev)
 
 run: setup ## the operator on this host against the development cluster (started without its own operator)
 	python -m devcluster run

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 ENDPOINT = "/v2/models/sentiment/infer"
 HOSTNAME = "sentiment.example.com"
 NAME = "demo"
-DOWN = f"python -m devcluster down --name {NAME}"
+DOWN = f"make down NAME={NAME}"
 PUBLISHED_IMAGE = "docker.io/seldonio/mlserver:1.7.1-sklearn"
 LEAVE_IT = "KEEP"
 """Environment variable: 1 leaves the dev cluster up."""

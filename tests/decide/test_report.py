@@ -180,3 +180,16 @@ def test_real_shares_are_reported_where_the_router_cannot_give_exact_ones() -> N
     )
     weights = {each["name"]: each["weight"] for each in reported(a_rollout(10, route=route))["revisions"]}
     assert weights == {STABLE.revision: 67, GOOD.revision: 33}
+
+
+def test_ready_waits_until_the_gateway_may_be_taken_to_have_the_route_in_effect() -> None:
+    young = replace(a_route(**{STABLE.revision: 100}), shifted_at=NOW - timedelta(seconds=1))
+    observed = at_rest(route=young)
+    assert kstatus(reported(observed)) == "InProgress"
+    assert plan(observed, NOW).wake_after == timedelta(seconds=1)
+    assert kstatus(reported(at_rest(route=replace(young, shifted_at=NOW - timedelta(seconds=2))))) == "Current"
+
+
+def test_a_weight_that_was_just_written_leaves_the_route_ready() -> None:
+    young = replace(a_route(**{STABLE.revision: 90, GOOD.revision: 10}), shifted_at=NOW)
+    assert conditions(reported(a_rollout(10, route=young)))["TrafficReady"] == ("True", "Settled")

@@ -40,7 +40,8 @@ def _carry_out(action: str, revision: str, observed: Observed, now: datetime) ->
     if action not in ACTIONS:
         raise Refusal(f"There is no action {action[:40]!r}. Use one of: {', '.join(ACTIONS)}.")
     if not revision:
-        raise Refusal(f"Name the revision: write {action}:<revision>, as `kubectl get md -o wide` shows it.")
+        named = observed.intent.candidate or observed.intent.stable or "<revision>"
+        raise Refusal(f"Name the revision: write {action}:{named}, if that is the one you mean.")
     intent = observed.intent
     if action == "retry":
         return _retry(intent, revision)

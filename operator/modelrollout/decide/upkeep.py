@@ -162,7 +162,7 @@ def rest(view: View) -> Plan | None:
     waiting = any(workload.revision not in (intent.stable, intent.candidate) for workload in observed.workloads)
     if waiting:
         return act(view, Reason.RETIRING, Reason.RETIRING.meaning, wake_after=SOON)
-    wake = None if observed.route.accepted or observed.route.answered else UNANSWERED
+    wake = view.settling or (None if observed.route.accepted or observed.route.answered else UNANSWERED)
     if remembered_as_bad(view):
         assert intent.aborted is not None
         return act(view, Reason.ROLLED_BACK, intent.aborted.message, wake_after=wake)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from modelrollout.decide.guards import trouble_of
+from modelrollout.decide.view import SETTLED_AFTER
 from modelrollout.domain.analysis import Verdict
 from modelrollout.domain.conditions import ConditionStatus, ConditionType, Phase, Reason, Remark
 from modelrollout.domain.intent import Intent
@@ -128,7 +129,9 @@ def _phase_at_rest(seen: Circumstances) -> Phase:
     stable, traffic = seen.observed.workload(seen.intent.stable), _traffic_ready(seen)
     if stable is None or not stable.ready or traffic.reason in (Reason.ROUTE_NOT_ACCEPTED, Reason.ROUTER_UNAVAILABLE):
         return Phase.DEGRADED
-    return Phase.STABLE if traffic.status is TRUE else Phase.DEPLOYING
+    if traffic.status is TRUE:
+        return Phase.STABLE
+    return Phase.PROGRESSING if seen.intent.attempt > 1 else Phase.DEPLOYING
 
 
 def findings(seen: Circumstances) -> dict[ConditionType, Finding]:
@@ -207,6 +210,10 @@ def _traffic_ready(seen: Circumstances) -> Finding:
         return Finding(status=FALSE, reason=Reason.ROUTER_UNAVAILABLE, message=refusal.message)
     if not route.exists:
         return Finding(status=FALSE, reason=Reason.ROUTE_MISSING, message=Reason.ROUTE_MISSING.meaning)
+    young = route.shifted_at is not None and seen.now - route.shifted_at < SETTLED_AFTER
+    if route.accepted and young and seen.intent.candidate is None:
+        message = "The gateway accepted the route; in a moment it has it in effect."
+        return Finding(status=UNKNOWN, reason=Reason.SHIFTING_TRAFFIC, message=message)
     if route.accepted:
         return Finding(status=TRUE, reason=Reason.ROUTE_SETTLED, message=Reason.ROUTE_SETTLED.meaning)
     if route.problem is not None:

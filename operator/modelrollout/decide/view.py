@@ -18,6 +18,8 @@ from modelrollout.domain.traffic import Routing, TrafficSplit
 
 DRAIN = timedelta(seconds=5)
 """From a route seen without a revision until its pods may go: proxies settle, requests in flight finish."""
+SETTLED_AFTER = timedelta(seconds=2)
+"""From a route written until its gateway has it in effect: acceptance comes a moment before, and nothing tells when."""
 UNANSWERED = timedelta(seconds=5)
 """A route that no Gateway has answered for this long is told as a problem."""
 
@@ -61,6 +63,12 @@ class View:
             return True
         moments = [moment for moment in (since, route.shifted_at) if moment is not None]
         return route.accepted and (not moments or self.now - max(moments) >= DRAIN)
+
+    @cached_property
+    def settling(self) -> timedelta:
+        """How long the route still needs until it may be taken to be in effect."""
+        shifted = self.observed.route.shifted_at
+        return timedelta(0) if shifted is None else max(shifted + SETTLED_AFTER - self.now, timedelta(0))
 
     @cached_property
     def step(self) -> Step | None:
