@@ -320,6 +320,15 @@ def test_ready_pods_lost_for_ten_seconds_take_the_candidate_back() -> None:
     assert plan(lost(10), NOW).reason is Reason.READY_PODS_LOST
 
 
+def test_while_ready_pods_are_missing_in_the_bake_the_guard_is_looked_at_every_second() -> None:
+    pods = (a_pod(ready=False, since=NOW - timedelta(seconds=2)),)
+    broken = a_workload(GOOD.revision, ready=0, replicas=1, pods=pods)
+    baking = a_rollout(100, since=timedelta(seconds=1), workloads=(a_workload(STABLE.revision), broken))
+    assert plan(baking, NOW).wake_after == timedelta(seconds=1)
+    sound = a_rollout(100, since=timedelta(seconds=1))
+    assert plan(sound, NOW).wake_after == timedelta(seconds=29)
+
+
 def test_an_evicted_pod_is_nobodys_failure() -> None:
     pods = (a_pod(ready=False, since=NOW - timedelta(seconds=60), deleting=True),)
     evicted = a_workload(GOOD.revision, ready=0, replicas=1, pods=pods)
@@ -505,3 +514,29 @@ def test_every_rule_leaves_a_plan_that_commits_or_acts_never_both() -> None:
         for rule in rules.RULES:
             answer = rule(view)
             assert answer is None or not (answer.intent is not None and answer.actions)
+
+
+def test_a_poll_is_asked_for_as_soon_as_its_lag_is_over() -> None:
+    observed = a_rollout(10)
+    known = evidence_of(observed, last_eval=NOW.timestamp() - 2.0)
+    answer = plan(replace(observed, evidence=known), NOW)
+    assert answer.wake_after == timedelta(seconds=5 - 2 + 0.5)
+
+
+def test_a_first_revision_that_is_not_ready_in_time_is_left_until_the_world_changes() -> None:
+    begun = NOW - timedelta(minutes=11)
+    intent = Intent(candidate=STABLE.revision, target=100, preparing_since=begun, started_at=begun, attempt=1)
+    young = a_workload(STABLE.revision, ready=0, replicas=2)
+    observed = at_rest(intent=intent, route=RouteSeen(exists=False), service_exists=False, workloads=(young,))
+    assert plan(observed, NOW).wake_after is None
+    early = replace(observed, intent=replace(intent, preparing_since=NOW))
+    assert plan(early, NOW).wake_after == timedelta(minutes=10)
+
+
+def test_a_candidate_is_looked_at_again_exactly_when_its_time_is_over() -> None:
+    made = NOW - timedelta(minutes=10) + timedelta(milliseconds=300)
+    quiet = a_workload(GOOD.revision, ready=0, replicas=1, created=made)
+    observed = a_rollout(0, target=10, since=timedelta(minutes=10), workloads=(a_workload(STABLE.revision), quiet))
+    wake = plan(observed, NOW).wake_after
+    assert wake == timedelta(milliseconds=300)
+    assert plan(observed, NOW + wake).reason is Reason.NOT_READY_IN_TIME

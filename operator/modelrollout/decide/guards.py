@@ -43,6 +43,16 @@ def candidate_failure(observed: Observed, desired: ModelDeployment, now: datetim
     return _not_ready_in_time(observed, workload, candidate_need(desired, intent, intent.target), now)
 
 
+def pods_missed(observed: Observed, desired: ModelDeployment) -> bool:
+    """Whether, in a rollout, stable has no ready pod or the candidate fewer than its weight needs."""
+    intent = observed.intent
+    stable, candidate = observed.workload(intent.stable), observed.workload(intent.candidate)
+    if candidate is None or intent.leaving or observed.deleting:
+        return False
+    short = intent.weight > 0 and candidate.ready < candidate_need(desired, intent, intent.weight)
+    return short or (stable is not None and not stable.ready)
+
+
 def _ready_pods_lost(workload: Workload, floor: int, now: datetime) -> Remark | None:
     """Evictions and drains are excepted: a pod being deleted is nobody's failure, its successor is still young."""
     if workload.ready >= floor:
@@ -56,12 +66,8 @@ def _ready_pods_lost(workload: Workload, floor: int, now: datetime) -> Remark | 
 
 
 def _not_ready_in_time(observed: Observed, workload: Workload, floor: int, now: datetime) -> Remark | None:
-    begun = observed.intent.preparing_since
-    snapshot = observed.snapshot(observed.intent.candidate)
-    if begun is None or snapshot is None or workload.ready >= floor:
-        return None
-    since = max(begun, workload.created or begun)  # an operator that was away in between costs nobody their time
-    if now - since - observed.intent.paused_for < snapshot.ready_timeout:
+    left = time_to_get_ready(observed, workload, now)
+    if left is None or left > timedelta(0) or workload.ready >= floor:
         return None
     trouble = trouble_of(observed, workload.revision, now)
     if trouble is not None and trouble.reason in _CRASHES:
@@ -71,6 +77,16 @@ def _not_ready_in_time(observed: Observed, workload: Workload, floor: int, now: 
         message="Not ready within spec.runtime.readyTimeout. "
         + (trouble.message if trouble else "Raise readyTimeout if the model needs longer to load."),
     )
+
+
+def time_to_get_ready(observed: Observed, workload: Workload, now: datetime) -> timedelta | None:
+    """What is left of readyTimeout; None where nothing is being prepared."""
+    begun = observed.intent.preparing_since
+    snapshot = observed.snapshot(workload.revision)
+    if begun is None or snapshot is None:
+        return None
+    since = max(begun, workload.created or begun)  # an operator that was away in between costs nobody their time
+    return since + snapshot.ready_timeout + observed.intent.paused_for - now
 
 
 def trouble_of(observed: Observed, revision: str | None, now: datetime) -> Remark | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from modelrollout.decide.answers import PAUSED, SOON, act, commit, remembered_as_bad, start
 from modelrollout.decide.capacity import candidate_need
-from modelrollout.decide.guards import trouble_of
+from modelrollout.decide.guards import time_to_get_ready, trouble_of
 from modelrollout.decide.view import View
 from modelrollout.domain import analysis
 from modelrollout.domain.conditions import Reason, Remark
@@ -144,14 +144,13 @@ def _wait_for_pods(view: View, otherwise: str) -> Plan:
     trouble = trouble_of(view.observed, view.intent.candidate, view.now)
     reason = trouble.reason if trouble else Reason.WAITING_FOR_CAPACITY
     message = trouble.message if trouble else otherwise
-    intent, snapshot = view.intent, view.observed.snapshot(view.intent.candidate)
-    wakes = []
-    if view.candidate is not None and any(pod.unmounted_since for pod in view.candidate.pods):
-        wakes.append(SOON)
-    if intent.preparing_since is not None and snapshot is not None:
-        left = intent.preparing_since + snapshot.ready_timeout + intent.paused_for - view.now
-        wakes.append(max(left, SOON))
-    return act(view, reason, message, wake_after=min(wakes, default=SOON))
+    if view.candidate is None:
+        return act(view, reason, message, wake_after=SOON)
+    wakes = [SOON] if any(pod.unmounted_since for pod in view.candidate.pods) else []
+    left = time_to_get_ready(view.observed, view.candidate, view.now)
+    if left is not None and left > timedelta(0):  # once it is over only the world can change it, and that rings
+        wakes.append(left)
+    return act(view, reason, message, wake_after=min(wakes, default=None))
 
 
 def _holding(reason: str) -> str:

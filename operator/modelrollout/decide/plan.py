@@ -7,8 +7,9 @@ rides along with whatever is being waited for, so it never changes what is said.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelrollout.decide.answers import AGAIN
+from modelrollout.decide.answers import AGAIN, SOON
 from modelrollout.decide.evidence import next_poll, polls_due
+from modelrollout.decide.guards import pods_missed
 from modelrollout.decide.rules import RULES, with_brakes_only, without_a_valid_spec
 from modelrollout.decide.view import View
 from modelrollout.domain.conditions import Reason
@@ -36,7 +37,16 @@ def plan(observed: Observed, now: datetime) -> Plan:
         view = View(observed, desired, now)
         answer = next(told for rule in RULES if (told := rule(view)) is not None)
     evidence = view.evidence
-    return answer if evidence is None else _with_measurement(view, answer, evidence)
+    answer = answer if evidence is None else _with_measurement(view, answer, evidence)
+    return _watchful(view, answer)
+
+
+def _watchful(view: View, answer: Plan) -> Plan:
+    """While pods that carry traffic are missing their guards count seconds, and no event rings when those are over."""
+    if answer.intent is not None or not pods_missed(view.observed, view.desired):
+        return answer
+    wake = SOON if answer.wake_after is None else min(answer.wake_after, SOON)
+    return replace(answer, wake_after=wake)
 
 
 def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
@@ -76,5 +86,5 @@ def _worth_saving(view: View, evidence: Evidence, *, decides: bool) -> bool:
 
 def _until_poll(view: View, evidence: Evidence) -> timedelta:
     now = view.now.timestamp()
-    at = next_poll(evidence, view.settings, now) + SCRAPE_LAG
+    at = next_poll(evidence, view.settings, now, lag=SCRAPE_LAG)
     return max(timedelta(seconds=at - now), timedelta(milliseconds=10))
