@@ -90,6 +90,13 @@ def _secret(place: Place) -> None:
 MISSING: dict[str, tuple[dict[str, Any], Callable[[Place], None]]] = {
     "claim": ({"model": {"version": "2", "uri": "pvc://later/"}}, _claim),
     "secret": ({"env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "later", "key": "key"}}}]}, _secret),
+    "mounted secret": (
+        {
+            "volumes": [{"name": "keys", "secret": {"secretName": "later"}}],
+            "volumeMounts": [{"name": "keys", "mountPath": "/keys"}],
+        },
+        _secret,
+    ),
 }
 
 
@@ -99,7 +106,7 @@ def test_what_the_pods_miss_is_told_and_when_it_comes_the_rollout_goes_on(place:
         assert place.world.devcluster
     wrong, bring = MISSING[what]
     model = wrong.get("model", {"version": "2"})
-    runtime = a_server(place.world.image, env=wrong.get("env"))
+    runtime = a_server(place.world.image, **{field: value for field, value in wrong.items() if field != "model"})
     first = place.deploy(place.model("1"))
     place.apply(place.model("2", model=model, runtime=runtime))
     look = _told(place, _not_ready("ConfigurationMissing"), f"missing {what}")
