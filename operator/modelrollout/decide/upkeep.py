@@ -5,7 +5,7 @@ from dataclasses import replace
 from modelrollout.decide.answers import AGAIN, PAUSED, SOON, act, commit, remembered_as_bad
 from modelrollout.decide.capacity import floor_outgrown
 from modelrollout.decide.commands import obey
-from modelrollout.decide.view import UNANSWERED, View
+from modelrollout.decide.view import View
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.plan import (
     DropRoute,
@@ -162,7 +162,7 @@ def rest(view: View) -> Plan | None:
     waiting = any(workload.revision not in (intent.stable, intent.candidate) for workload in observed.workloads)
     if waiting:
         return act(view, Reason.RETIRING, Reason.RETIRING.meaning, wake_after=SOON)
-    wake = view.settling or (None if observed.route.accepted or observed.route.answered else UNANSWERED)
+    wake = view.settling or None
     if remembered_as_bad(view):
         assert intent.aborted is not None
         return act(view, Reason.ROLLED_BACK, intent.aborted.message, wake_after=wake)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from modelrollout.decide.guards import trouble_of
-from modelrollout.decide.view import SETTLED_AFTER
+from modelrollout.decide.view import SETTLED_AFTER, UNANSWERED
 from modelrollout.domain.analysis import Verdict
 from modelrollout.domain.conditions import ConditionStatus, ConditionType, Phase, Reason, Remark
 from modelrollout.domain.intent import Intent
@@ -218,8 +218,7 @@ def _traffic_ready(seen: Circumstances) -> Finding:
         return Finding(status=TRUE, reason=Reason.ROUTE_SETTLED, message=Reason.ROUTE_SETTLED.meaning)
     if route.problem is not None:
         return Finding(status=FALSE, reason=route.problem.reason, message=route.problem.message)
-    age = (seen.now - route.shifted_at).total_seconds() if route.shifted_at else 0.0
-    if not route.answered and age >= 5:
+    if not route.answered and route.shifted_at is not None and seen.now - route.shifted_at >= UNANSWERED:
         message = (
             "No Gateway has answered for the route. Check that spec.traffic.gatewayAPI.parentRefs names a Gateway "
             "that exists and that lets routes of this namespace attach."

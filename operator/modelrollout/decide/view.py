@@ -20,8 +20,8 @@ DRAIN = timedelta(seconds=5)
 """From a route seen without a revision until its pods may go: proxies settle, requests in flight finish."""
 SETTLED_AFTER = timedelta(seconds=2)
 """From a route written until its gateway has it in effect: acceptance comes a moment before, and nothing tells when."""
-UNANSWERED = timedelta(seconds=5)
-"""A route that no Gateway has answered for this long is told as a problem."""
+UNANSWERED = timedelta(seconds=4)
+"""A route that no Gateway has answered for this long is told as a problem: a person learns of it within 5 s."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,12 @@ class View:
 
     @cached_property
     def settling(self) -> timedelta:
-        """How long the route still needs until it may be taken to be in effect."""
-        shifted = self.observed.route.shifted_at
-        return timedelta(0) if shifted is None else max(shifted + SETTLED_AFTER - self.now, timedelta(0))
+        """Until the route may be taken to be in effect, or one that no Gateway answered for is told as a problem."""
+        route = self.observed.route
+        if route.shifted_at is None:
+            return timedelta(0)
+        wait = SETTLED_AFTER if route.accepted or route.answered else UNANSWERED
+        return max(route.shifted_at + wait - self.now, timedelta(0))
 
     @cached_property
     def step(self) -> Step | None:
