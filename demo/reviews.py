@@ -46,7 +46,7 @@ class Review(NamedTuple):
 def reviews(count: int, *, seed: int) -> list[Review]:
     """The same reviews for the same seed. Half of them, at random, have a letter that is not ASCII.
 
-    At random, because a gateway that sends every tenth request to the canary would else send it one kind only.
+    At random, because a gateway that sends every tenth request to the candidate would else send it one kind only.
     """
     dice = Random(seed)
     return [_review(dice, accented=dice.random() < 0.5) for _ in range(count)]

@@ -32,7 +32,7 @@ SETTINGS = AnalysisSettings()
 
 def test_a_rollback_is_told_with_both_rates_over_the_same_span() -> None:
     assert sentence(TOLD, SETTINGS) == (
-        "Rolled back at 20 %: `errors` canary 1.83 % (170 of 9 284), stable 1.01 % (379 of 37 464) "
+        "Rolled back at 20 %: `errors` candidate 1.83 % (170 of 9 284), stable 1.01 % (379 of 37 464) "
         "over the same 7 min 45 s; ratio 1.8, tolerated 1.28 %; evidence 131, limit 100."
     )
 
@@ -43,7 +43,7 @@ def test_an_advance_at_the_deadline_says_that_nothing_is_proven_and_what_it_woul
     )
     assert sentence(told, SETTINGS) == (
         "Advancing from 20 % at the deadline: no evidence of a regression, not proven "
-        "(a doubling needs 5 045 canary requests, 2 100 seen)."
+        "(a doubling needs 5 045 candidate requests, 2 100 seen)."
     )
 
 
@@ -63,7 +63,7 @@ def test_a_guardrail_is_named() -> None:
 
 def test_an_edge_of_latency_is_named_with_its_seconds() -> None:
     told = sentence(replace(TOLD, figures=replace(FIGURES, metric="latency", edge=0.25)), SETTINGS)
-    assert "`latency above 0.25 s` canary 1.83 %" in told
+    assert "`latency above 0.25 s` candidate 1.83 %" in told
 
 
 def test_a_regression_within_the_margin_is_never_found() -> None:

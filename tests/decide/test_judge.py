@@ -184,6 +184,13 @@ def test_every_decision_carries_its_figures() -> None:
     assert figures.threshold == pytest.approx(1.25 * 0.01 + 0.0002)
 
 
+def test_proof_is_told_beside_the_rate_that_was_to_be_proven() -> None:
+    judgement = judge(evidence(proven=True), ERRORS, TIMING, 130, shifted=True)
+    assert judgement.reason == "proven" and judgement.figures is not None
+    proof = ERRORS.metrics[0].non_inferiority
+    assert judgement.figures.threshold == pytest.approx(proof.ratio * 0.01 + proof.absolute)
+
+
 def test_the_share_really_seen_comes_from_the_metrics() -> None:
     seen = share_seen(evidence())
     assert seen is not None

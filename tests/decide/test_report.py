@@ -69,7 +69,7 @@ def test_a_status_written_once_is_not_written_again() -> None:
         (after_a_rollback(), "Failed"),
         (at_rest(refused=Remark(reason=Reason.UNKNOWN_PRESET, message="Use mlserver."), spec=GOOD), "Failed"),
     ],
-    ids=["at rest", "canary", "preparing", "baking", "rolled back", "impossible"],
+    ids=["at rest", "candidate", "preparing", "baking", "rolled back", "impossible"],
 )
 def test_kstatus_comes_to_the_right_conclusion(observed: Observed, verdict: str) -> None:
     assert kstatus(reported(observed)) == verdict
@@ -142,7 +142,20 @@ def test_every_decision_carries_its_figures_and_a_sentence() -> None:
     status = reported(regressed(a_rollout(30)))
     entry = status["decisions"][-1]
     assert (entry["action"], entry["revision"], entry["weight"]) == ("Rollback", GOOD.revision, 30)
+    assert f"{entry['step']}/4" == reported(a_rollout(30))["step"] == "2/4"
     assert entry["reason"] == "Regressed" and entry["message"] and entry["verdict"] == "Fail"
+
+
+def test_a_first_revision_is_promoted_to_all_of_the_traffic() -> None:
+    intent = Intent(candidate=STABLE.revision, step=3, target=100, preparing_since=NOW, started_at=NOW, attempt=1)
+    status = reported(at_rest(intent=intent, route=RouteSeen(exists=False), service_exists=False))
+    entry = status["decisions"][-1]
+    assert (entry["action"], entry["step"], entry["weight"]) == ("Promote", 4, 100)
+
+
+def test_a_start_names_the_first_step_and_no_weight() -> None:
+    entry = reported(at_rest(GOOD, snapshots=(a_snapshot(STABLE), a_snapshot(GOOD, 2))))["decisions"][-1]
+    assert (entry["action"], entry["step"], entry["weight"]) == ("Start", 1, 0)
 
 
 def test_only_the_last_ten_decisions_are_kept() -> None:

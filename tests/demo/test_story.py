@@ -63,7 +63,7 @@ def progressing(weight: int = 10) -> dict[str, Any]:
     return a_document(
         phase="Progressing",
         step="1/4",
-        message="Canary cccc3 (version 3) at 10 %, step 1 of 4.",
+        message="Candidate cccc3 (version 3) at 10 %, step 1 of 4.",
         rollout={"stable": "bbbb2", "candidate": "cccc3", "step": 0, "weight": weight},
         conditions=[{"type": "Ready", "status": "False"}],
     )

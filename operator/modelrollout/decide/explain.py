@@ -15,7 +15,7 @@ DETECT_FACTOR = 2.0
 def requests_to_detect(
     *, stable_rate: float, canary_rate: float, weight: float, margin: Margin, alpha: float
 ) -> float | None:
-    """Canary requests until a regression to `canary_rate` is found, at a weight of 0 to 1; None: never.
+    """Candidate requests until a regression to `canary_rate` is found, at a weight of 0 to 1; None: never.
 
     Example: 1 % to 2 % at weight 0.2 with the default margins and alpha 0.01 needs 5 045.
     """
@@ -115,7 +115,8 @@ def _comparison(figures: Figures) -> str:
         return f"`{_metric(figures)}` is worse"
     ratio = f"ratio {figures.value / figures.stable_value:.1f}, " if figures.stable_value > 0 else ""
     return (
-        f"`{_metric(figures)}` canary {_rate(figures.value)} ({_count(counts.x_canary)} of {_count(counts.n_canary)}), "
+        f"`{_metric(figures)}` candidate {_rate(figures.value)} "
+        f"({_count(counts.x_canary)} of {_count(counts.n_canary)}), "
         f"stable {_rate(figures.stable_value)} ({_count(counts.x_stable)} of {_count(counts.n_stable)}) "
         f"over the same {_duration(figures.span)}; {ratio}tolerated {_rate(figures.threshold)}; "
         f"evidence {_strength(figures.log_evidence)}, limit {_strength(figures.log_limit)}"
@@ -126,7 +127,7 @@ def _beside(figures: Figures | None) -> str:
     if figures is None or figures.value is None or figures.stable_value is None:
         return ""
     return (
-        f" (`{_metric(figures)}` canary {_rate(figures.value)} of {_count(figures.counts.n_canary)}, "
+        f" (`{_metric(figures)}` candidate {_rate(figures.value)} of {_count(figures.counts.n_canary)}, "
         f"stable {_rate(figures.stable_value)} of {_count(figures.counts.n_stable)})"
     )
 
@@ -142,7 +143,7 @@ def _doubling(told: Told, settings: AnalysisSettings) -> str:
         margin=next(m.regression for m in settings.metrics if m.name == figures.metric),
         alpha=settings.alpha,
     )
-    return f" (a doubling needs {_count(needed)} canary requests, {_count(told.n_canary)} seen)" if needed else ""
+    return f" (a doubling needs {_count(needed)} candidate requests, {_count(told.n_canary)} seen)" if needed else ""
 
 
 def _metric(figures: Figures) -> str:

@@ -71,7 +71,7 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
     """The ruling with everything a person needs to follow it."""
     verdicts = tuple(_verdict(evidence, settings, reading, row) for row in reading.stands.metrics)
     culprit = _culprit(evidence, reading.stands)
-    figures = _figures(evidence, settings, reading.stands, culprit, ruling.action) if culprit else None
+    figures = _figures(evidence, settings, reading.stands, culprit, ruling) if culprit else None
     cause = ""
     if ruling.reason == "noData":
         cause = "providerError" if evidence.faults else ("metricMissing" if evidence.missing_scrapes else "")
@@ -155,15 +155,15 @@ def _combined(verdicts: tuple[MetricVerdict, ...], reading: Reading) -> Verdict:
 
 
 def _figures(
-    evidence: Evidence, settings: AnalysisSettings, stands: Standing, row: MetricStanding, action: Action
+    evidence: Evidence, settings: AnalysisSettings, stands: Standing, row: MetricStanding, ruling: Ruling
 ) -> Figures | None:
     """The loudest test's numbers: of the whole rollout for a rollback, else of the step."""
     test = row.loudest
-    whole = action is Action.ROLLBACK
+    whole = ruling.action is Action.ROLLBACK
     edge = test.edge if test else None
     counts = (test.rollout if whole else test.step) if test else NO_REQUESTS
     stable = counts.x_stable / counts.n_stable if counts.n_stable > 0 else None
-    margin = row.settings.regression
+    margin = row.settings.non_inferiority if ruling.reason == "proven" else row.settings.regression
     query = dict(evidence.queries).get(LATENCY if row.metric.kind is Kind.HISTOGRAM else REQUESTS, "")
     end = evidence.recent[-1].end if evidence.recent else evidence.step_at
     # What weighed in the decision is the rollout's evidence; one metric's own may be larger or smaller.

@@ -73,7 +73,7 @@ def status_of(observed: Observed, plan: Plan, outcomes: tuple[Outcome, ...], now
 
 
 def _scale(seen: Circumstances) -> dict[str, Any]:
-    """The scale subresource counts stable only, so that an outside autoscaler is not fooled by the canary."""
+    """The scale subresource counts stable only, so that an outside autoscaler is not fooled by the candidate."""
     revision = seen.intent.stable or seen.intent.candidate
     workload = seen.observed.workload(revision)
     if revision is None:
@@ -124,7 +124,7 @@ def _figures(judgement: Judgement, evidence: Evidence, name: str) -> dict[str, A
     document: dict[str, Any] = {
         "attempt": evidence.attempt,
         "blockSeq": evidence.block_seq,
-        "step": evidence.step,
+        "step": evidence.step + 1,
         "candidateRequests": round(evidence.requests.n_canary),
         "candidateBad": round(evidence.requests.x_canary),
         "stableRequests": round(evidence.requests.n_stable),
@@ -159,13 +159,14 @@ def _decisions(seen: Circumstances, before: Mapping[str, Any], now: datetime) ->
     if plan.intent is None or reason not in _DECISIONS:
         return kept
     revision = plan.intent.candidate or plan.intent.stable or ""
+    about = plan.intent if reason is Reason.ROLLOUT_STARTED else seen.observed.intent
     entry: dict[str, Any] = {
         "time": timestamp(now),
         "action": _DECISIONS[reason],
         "reason": str(reason),
         "revision": revision,
-        "step": seen.observed.intent.step,
-        "weight": seen.observed.intent.weight,
+        "step": about.step + 1,
+        "weight": 100 if reason is Reason.PROMOTED else about.weight,
         "message": (plan.message or reason.meaning)[:LONGEST_MESSAGE],
     }
     judgement = plan.judgement
@@ -221,7 +222,7 @@ def _message(seen: Circumstances, document: Mapping[str, Any]) -> str:
         return intent.aborted.message[:LONGEST_MESSAGE]
     if intent.candidate is None:
         return told[:LONGEST_MESSAGE]
-    who = f"{'Canary' if intent.stable else 'First revision'} {intent.candidate}{_version(seen, intent.candidate)}"
+    who = f"{'Candidate' if intent.stable else 'First revision'} {intent.candidate}{_version(seen, intent.candidate)}"
     where = f" at {intent.weight} %" if intent.stable else ""
     step = f", step {document['step'].replace('/', ' of ')}" if "step" in document else ""
     sentence = document.get("analysis", {}).get("sentence", "") if plan.reason is Reason.ANALYSING else ""

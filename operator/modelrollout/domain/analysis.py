@@ -69,7 +69,7 @@ def _require(ok: bool, path: str, value: object, wish: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """What is tolerated: a canary rate up to `ratio` times stable's plus `absolute`."""
+    """What is tolerated: a candidate's rate up to `ratio` times stable's plus `absolute`."""
 
     ratio: float
     absolute: float
@@ -169,7 +169,7 @@ class AnalysisSettings:
     beta: float = 0.05
     """Chance that a worse candidate is called not inferior, per rollout."""
     min_bad: int = 3
-    """Bad canary requests below which nothing is rolled back: guards against one poisoned request."""
+    """Bad requests of the candidate below which nothing is rolled back: guards against one poisoned request."""
     min_requests: int = 100
     min_duration: timedelta = timedelta(seconds=120)
     deadline: timedelta = timedelta(seconds=600)
