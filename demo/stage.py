@@ -11,7 +11,7 @@ from demo.kubectl import Kubectl, KubectlError
 from demo.load import Target
 from demo.timeline import Timeline
 from demo.training import JOB, manifests
-from devcluster import Cluster, build
+from devcluster import Cluster
 from devcluster.images import mlserver_image
 from devcluster.progress import Progress
 
@@ -54,7 +54,7 @@ def _ours(timeline: Timeline) -> Iterator[Stage]:
     keep = os.environ.get(LEAVE_IT) == "1"
     cluster.up()
     try:
-        kubectl = Kubectl(kubeconfig=str(cluster.kubeconfig), program=str(build.kubernetes(progress) / "kubectl"))
+        kubectl = Kubectl(kubeconfig=str(cluster.kubeconfig), program=str(cluster.kubectl_program))
         kubectl.apply_file(HERE / "namespace.yaml")
         models = cluster.state_dir / "models"
         models.mkdir()
@@ -130,6 +130,7 @@ def _kept(cluster: Cluster, image: str) -> tuple[str, ...]:
     return (
         "The cluster is still up:",
         f"  export KUBECONFIG={cluster.kubeconfig}",
+        f"  alias kubectl={cluster.kubectl_program}",
         "  kubectl get md -n shop -o wide",
         "  kubectl describe md sentiment -n shop            # conditions, events, every decision with its numbers",
         f"  curl -H 'Host: {HOSTNAME}' {cluster.gateway_url}/v2/models/sentiment",

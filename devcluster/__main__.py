@@ -79,6 +79,7 @@ def _up(options: argparse.Namespace) -> None:
     cluster.keep()
     progress.say("up")
     _print(f"export KUBECONFIG={cluster.kubeconfig}")
+    _print(f"alias kubectl={cluster.kubectl_program}")
     _print(f"gateway     {cluster.gateway_url}")
     _print(f"Prometheus  {cluster.prometheus_url}")
 

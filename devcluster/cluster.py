@@ -94,6 +94,11 @@ class Cluster:
         return self._up.plane.kubeconfig
 
     @property
+    def kubectl_program(self) -> Path:
+        """The kubectl of this cluster's own version."""
+        return self._up.plane.programs / "kubectl"
+
+    @property
     def audit_log(self) -> Path:
         """A JSON line per request to the API server."""
         return self._up.plane.audit_log
