@@ -63,22 +63,27 @@ def sending(target: Target, *, rate: float, records: Path) -> Iterator[None]:
 
 
 async def send(target: Target, *, rate: float, seconds: float, out: TextIO) -> None:
-    """One request every `1 / rate` seconds for `seconds`, each written to `out` once it is answered."""
+    """One request every `1 / rate` seconds for `seconds`, each written to `out` once it is answered.
+
+    Cancelled it sends no more, and still waits for what was asked: who ends the stream fails nobody's request.
+    """
     start, in_flight = time.time() + 0.1, set[asyncio.Task[None]]()
     wait = aiohttp.ClientTimeout(total=TIMEOUT)
     async with aiohttp.ClientSession(timeout=wait, connector=aiohttp.TCPConnector(limit=0)) as session:
-        for number, review in enumerate(cycle(reviews(TEXTS, seed=9))):
-            due = start + number / rate
-            if due > start + seconds:
-                break
-            await asyncio.sleep(due - time.time())
-            if len(in_flight) >= MOST_IN_FLIGHT:
-                out.write(Record(due=due, latency=0.0, status=0, version="", right=False).line())
-                continue
-            task = asyncio.create_task(_one(session, target, review, due, out))
-            in_flight.add(task)
-            task.add_done_callback(in_flight.discard)
-        await asyncio.gather(*in_flight)
+        try:
+            for number, review in enumerate(cycle(reviews(TEXTS, seed=9))):
+                due = start + number / rate
+                if due > start + seconds:
+                    break
+                await asyncio.sleep(due - time.time())
+                if len(in_flight) >= MOST_IN_FLIGHT:
+                    out.write(Record(due=due, latency=0.0, status=0, version="", right=False).line())
+                    continue
+                task = asyncio.create_task(_one(session, target, review, due, out))
+                in_flight.add(task)
+                task.add_done_callback(in_flight.discard)
+        finally:
+            await asyncio.gather(*in_flight)
 
 
 async def _one(session: aiohttp.ClientSession, target: Target, review: Review, due: float, out: TextIO) -> None:

@@ -42,26 +42,36 @@ class Timeline:
 
 
 def happenings(before: Status, after: Status) -> tuple[str, ...]:
-    """What a person would want to know of, between two looks."""
+    """What a person would want to know of, between two looks; nothing twice."""
     told = [told_decision(each) for each in after.decisions if each not in before.decisions]
     if after.weight != before.weight and after.candidate_version:
         step = f" (step {after.step})" if after.step else ""
         told.append(f"→ version {after.candidate_version} gets {after.weight} %{step}")
-    if after.phase != before.phase:
-        told.append(f"{after.phase}: {after.message}")
+    if after.phase != before.phase and not _only_prepares(after):
+        told_already = any(decision.message == after.message for decision in after.decisions)
+        told.append(after.phase if told_already else f"{after.phase}: {after.message}")
     return tuple(told)
+
+
+def _only_prepares(status: Status) -> bool:
+    """Before there is a candidate the operator speaks of its own book-keeping; the decision to start follows."""
+    return status.phase in ("Deploying", "Progressing") and not status.candidate_version
 
 
 _SIGNS = {"Rollback": "✗", "Promote": "✓", "Advance": "✓"}
 
 
 def told_decision(decision: Decision) -> str:
-    """`✗ Rollback at 10 %, verdict Fail: latency 0.97, tolerated 0.02, in 23 requests. …`"""
+    """`✗ Rollback at 10 %, verdict Fail: latency 0.97, tolerated 0.02, in 23 requests. …`; no figures twice."""
+    where = f" at {decision.weight} %" if decision.weight else ""
+    verdict = f", verdict {decision.verdict}" if decision.verdict else ""
+    figures = "" if decision.metric and f"`{decision.metric}" in decision.message else _figures(decision)
+    head = f"{_SIGNS.get(decision.action, '·')} {decision.action}{where}{verdict}"
+    return f"{head}{': ' + figures if figures else ''}. {decision.message}".rstrip()
+
+
+def _figures(decision: Decision) -> str:
     numbers = [f"{decision.metric} {decision.value:.4g}" if decision.metric and decision.value is not None else ""]
     numbers.append(f"tolerated {decision.threshold:.4g}" if decision.threshold is not None else "")
     numbers.append(f"in {decision.samples} requests" if decision.samples is not None else "")
-    where = f" at {decision.weight} %" if decision.weight else ""
-    verdict = f", verdict {decision.verdict}" if decision.verdict else ""
-    counted = ", ".join(number for number in numbers if number)
-    head = f"{_SIGNS.get(decision.action, '·')} {decision.action}{where}{verdict}"
-    return f"{head}{': ' + counted if counted else ''}. {decision.message}".rstrip()
+    return ", ".join(number for number in numbers if number)

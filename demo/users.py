@@ -59,8 +59,8 @@ class Experience:
         )
 
 
-NOBODY = "no version named"
-"""Whose answer a failed request was, the user cannot know; the gateway's metrics do."""
+NOT_KNOWN = "not known which"
+"""Neither the gateway nor the server says in a failed answer whose it was; the gateway's metrics know."""
 
 
 def per_version(records: Sequence[Record]) -> dict[str, Experience]:
@@ -72,15 +72,20 @@ def table(records: Sequence[Record]) -> list[str]:
     """Lines for people: in all, then per version."""
     rows = [f"{'users saw':<18}{'requests':>9}{'failed':>8}{'slowest 1 %':>13}{'right':>8}"]
     rows.append(_row("in all", Experience.of(records)))
-    rows += [_row(f"from version {v}" if v else NOBODY, seen) for v, seen in per_version(records).items()]
+    versions = per_version(records)
+    for version, seen in versions.items():
+        unsure = "" in versions and version != ""
+        rows.append(_row(f"from version {version}" if version else NOT_KNOWN, seen, failures="?" if unsure else None))
     failed = Counter(record.status for record in records if record.failed)
     if failed:
         told = ", ".join(f"{count} × {status or 'no answer'}" for status, count in sorted(failed.items()))
-        rows.append(f"failures: {told}")
+        rows.append(f"failures: {told}; a failed answer does not say which version it is from")
     return rows
 
 
-def _row(name: str, seen: Experience) -> str:
+def _row(name: str, seen: Experience, *, failures: str | None = None) -> str:
+    """`right` is of the answered; `failures` instead of their number, where some may be missing."""
     answered = seen.requests - seen.failures
     right = f"{seen.right / answered:.0%}".replace("%", " %") if answered else "–"
-    return f"{name:<18}{seen.requests:>9}{seen.failures:>8}{seen.slowest * 1000:>10.0f} ms{right:>8}"
+    failed = failures or str(seen.failures)
+    return f"{name:<18}{seen.requests:>9}{failed:>8}{seen.slowest * 1000:>10.0f} ms{right:>8}"

@@ -198,6 +198,14 @@ def test_a_weight_does_not_rise_on_a_route_that_no_gateway_accepted() -> None:
     assert answer.intent is None and answer.reason is Reason.ROUTE_NOT_ACCEPTED
 
 
+def test_a_first_revision_is_not_held_by_a_pause() -> None:
+    intent = Intent(candidate=STABLE.revision, target=100, preparing_since=NOW, started_at=NOW, attempt=1)
+    world = at_rest(replace(STABLE, paused=True), intent=intent, route=RouteSeen(exists=False), service_exists=False)
+    answer = plan(world, NOW)
+    assert answer.reason is Reason.PROMOTED and answer.intent is not None
+    assert (answer.intent.stable, answer.intent.paused_since) == (STABLE.revision, None)
+
+
 def test_paused_no_weight_rises() -> None:
     observed = a_rollout(10, target=30, intent={"paused": True, "paused_since": NOW})
     answer = plan(observed, NOW)

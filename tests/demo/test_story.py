@@ -144,6 +144,20 @@ def test_the_timeline_tells_a_new_decision_with_its_numbers_once() -> None:
     assert happenings(after, after) == ()
 
 
+def test_figures_and_sentences_are_told_once() -> None:
+    message = "Rolled back at 10 %: `latency above 0.025 s` candidate 97.00 %."
+    after = Status.of(a_document(phase="RolledBack", message=message, decisions=[{**ROLLBACK, "message": message}]))
+    assert happenings(Status.of(progressing()), after) == (
+        f"✗ Rollback at 10 %, verdict Fail. {message}",
+        "RolledBack",
+    )
+
+
+def test_the_operators_book_keeping_is_not_told() -> None:
+    begun = a_document(phase="Progressing", message="The new revision's rendered pod template is being recorded.")
+    assert happenings(Status.of(a_document()), Status.of(begun)) == ()
+
+
 def test_the_timeline_tells_each_weight() -> None:
     told = happenings(Status.of(progressing(10)), Status.of(progressing(30)))
     assert told == ("→ version 3 gets 30 % (step 1/4)",)

@@ -50,9 +50,9 @@ def shift_traffic(view: View) -> Plan | None:
 
 
 def keep_pause_clock(view: View) -> Plan | None:
-    """Deadlines and bake stand still while paused."""
+    """Deadlines and bake stand still while paused. A first revision is not held: nothing else serves."""
     intent = view.intent
-    running = intent.candidate is not None and not intent.leaving
+    running = intent.stable is not None and intent.candidate is not None and not intent.leaving
     if view.paused and running and intent.paused_since is None:
         return commit(Reason.PAUSED, PAUSED, replace(intent, paused_since=view.now))
     if intent.paused_since is not None and not (view.paused and running):
