@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import urllib.request
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -150,7 +151,51 @@ class ControlPlane:
         ]
 
 
-class ApiServer:
+class Reachable(ABC):
+    """What an API server alone and a whole cluster have in common: brought up, asked through kubectl, taken down."""
+
+    @property
+    @abstractmethod
+    def _plane(self) -> ControlPlane:
+        """The control plane, or `Failed` while there is none."""
+
+    @abstractmethod
+    def up(self) -> Self:
+        """Bring it up, after cleaning up what a killed run of the same name left."""
+
+    @abstractmethod
+    def down(self) -> None:
+        """Stop it and leave nothing."""
+
+    @property
+    def kubeconfig(self) -> Path:
+        """For `admin`; works on the host."""
+        return self._plane.kubeconfig
+
+    @property
+    def kubectl_program(self) -> Path:
+        """The kubectl of its own version."""
+        return self._plane.programs / "kubectl"
+
+    @property
+    def audit_log(self) -> Path:
+        """A JSON line per request to the API server."""
+        return self._plane.audit_log
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002 -- subprocess.run's own name
+        """Run kubectl as admin; its output, or `Failed` with what it said."""
+        return self._plane.kubectl(*arguments, input=input)
+
+    def __enter__(self) -> Self:
+        return self.up()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+
+class ApiServer(Reachable):
     """A real API server on free ports of this host, ready in seconds; needs no root.
 
     There are no controllers: nothing makes pods, and nothing garbage-collects.
@@ -161,26 +206,12 @@ class ApiServer:
         self._progress = progress or Progress()
         self._state = State(self.name)
         self._processes: Processes | None = None
-        self._plane: ControlPlane | None = None
-
-    @property
-    def kubeconfig(self) -> Path:
-        """For `admin`."""
-        return self._running.kubeconfig
-
-    @property
-    def audit_log(self) -> Path:
-        """A JSON line per request."""
-        return self._running.audit_log
+        self._started: ControlPlane | None = None
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return self._running.endpoints.server
-
-    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002 -- subprocess.run's own name
-        """Run kubectl as admin."""
-        return self._running.kubectl(*arguments, input=input)
+        return self._plane.endpoints.server
 
     def up(self) -> Self:
         """Start it, after cleaning up what a killed run of the same name left."""
@@ -189,9 +220,9 @@ class ApiServer:
         self._state.claim()
         try:
             self._processes = Processes(self._state.folder)
-            self._plane = ControlPlane(self._state.folder, self._processes, programs, Endpoints.on_this_host())
+            self._started = ControlPlane(self._state.folder, self._processes, programs, Endpoints.on_this_host())
             with self._progress.step("etcd and API server"):
-                self._plane.start()
+                self._started.start()
         except BaseException:
             self.down()
             raise
@@ -204,15 +235,7 @@ class ApiServer:
         sweep.remove(self.name)
 
     @property
-    def _running(self) -> ControlPlane:
-        if self._plane is None:
+    def _plane(self) -> ControlPlane:
+        if self._started is None:
             raise Failed(f"The API server {self.name} is not up: call up() first.")
-        return self._plane
-
-    def __enter__(self) -> Self:
-        return self.up()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.down()
+        return self._started

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import yaml
@@ -26,7 +25,7 @@ from devcluster import (
     sweep,
     traefik,
 )
-from devcluster.apiserver import ControlPlane, Endpoints
+from devcluster.apiserver import ControlPlane, Endpoints, Reachable
 from devcluster.cgroups import ControlGroup
 from devcluster.credentials import User
 from devcluster.images import ImageArchive
@@ -58,7 +57,7 @@ class _Parts:
     node: Node
 
 
-class Cluster:
+class Cluster(Reachable):
     """A cluster with a name, in a network namespace of its own.
 
     with Cluster() as cluster:
@@ -89,21 +88,6 @@ class Cluster:
         return self._state.folder
 
     @property
-    def kubeconfig(self) -> Path:
-        """For `admin`; works on the host."""
-        return self._up.plane.kubeconfig
-
-    @property
-    def kubectl_program(self) -> Path:
-        """The kubectl of this cluster's own version."""
-        return self._up.plane.programs / "kubectl"
-
-    @property
-    def audit_log(self) -> Path:
-        """A JSON line per request to the API server."""
-        return self._up.plane.audit_log
-
-    @property
     def gateway_address(self) -> str:
         """Host and port of the Gateway `public` in namespace `infra`, for the host and for pods."""
         return f"{self._up.network.address}:{traefik.GATEWAY_PORT}"
@@ -123,13 +107,9 @@ class Cluster:
         """etcd, kube-apiserver, ..., traefik, prometheus: each can be stopped and started."""
         return self._up.processes
 
-    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002 -- subprocess.run's own name
-        """Run kubectl as admin; its output, or `Failed` with what it said."""
-        return self._up.plane.kubectl(*arguments, input=input)
-
     def apply(self, *manifests: dict[str, Any]) -> None:
         """Server-side apply manifests, in the order given."""
-        self._up.plane.apply(*manifests)
+        self._plane.apply(*manifests)
 
     def load_image(self, archive: ImageArchive) -> None:
         """Give an image to the node; pods refer to it by `archive.reference`, with imagePullPolicy IfNotPresent."""
@@ -272,6 +252,10 @@ class Cluster:
         )
 
     @property
+    def _plane(self) -> ControlPlane:
+        return self._up.plane
+
+    @property
     def _up(self) -> _Parts:
         if self._parts is None:
             raise Failed(f"The cluster {self.name} is not up: call up() first.")
@@ -325,11 +309,3 @@ class Cluster:
     def _wait(self, what: str, which: str, namespace: str = "", *more: str) -> None:
         place = [f"--namespace={namespace}"] if namespace else []
         self.kubectl("wait", f"--for={what}", which, *place, *more, f"--timeout={READY_TIMEOUT}")
-
-    def __enter__(self) -> Self:
-        return self.up()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.down()

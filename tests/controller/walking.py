@@ -4,7 +4,6 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from modelrollout import names
 from modelrollout.cluster.observe import observe
 from modelrollout.controller.evidence_store import EvidenceStore
 from modelrollout.controller.ports import Ports, TrafficRouter
@@ -15,6 +14,7 @@ from modelrollout.render.templates import Templates
 from modelrollout.routers.gateway_api import GatewayApiRouter
 from modelrollout.routers.replica_ratio import ReplicaRatioRouter
 from modelrollout.telemetry import Telemetry
+from tests.fakeapi.documents import a_model_deployment
 from tests.fakeapi.memory import MemoryApi
 
 KEY = Key(namespace="shop", name="sentiment")
@@ -53,19 +53,7 @@ class World:
         )
 
     def a_model_deployment(self, **spec: Any) -> None:
-        body = {
-            "model": {"version": "1"},
-            "runtime": {
-                "preset": "custom",
-                "image": "example/server:1",
-                "ports": [{"name": "http", "containerPort": 8080}],
-            },
-            "scaling": {"mode": "fixed", "replicas": 1},
-            "analysis": {"mode": "none"},
-            **spec,
-        }
-        metadata = {"name": KEY.name, "namespace": KEY.namespace}
-        self.api.put({"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": metadata, "spec": body})
+        self.api.put(a_model_deployment(KEY.name, namespace=KEY.namespace, **spec))
 
     def observed(self) -> Observed:
         observed = self.ports.observe(KEY)

@@ -64,23 +64,3 @@ async def a_replica(settings: Settings) -> AsyncIterator[Replica]:
     finally:
         stop.set()
         await asyncio.wait({replica.task}, timeout=20)
-
-
-def a_model_deployment(name: str = "sentiment", **spec: Any) -> dict[str, Any]:
-    body = {
-        "model": {"version": "1"},
-        "runtime": {
-            "preset": "custom",
-            "image": "example/server:1",
-            "ports": [{"name": "http", "containerPort": 8080}],
-        },
-        "scaling": {"mode": "fixed", "replicas": 1},
-        "analysis": {"mode": "none"},
-        **spec,
-    }
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": body,
-    }

@@ -17,8 +17,9 @@ import modelrollout
 from modelrollout import names
 from modelrollout.cluster.kinds import CONTROLLER_REVISION, DEPLOYMENT, LEASE, MODEL_DEPLOYMENT, SERVICE, WATCHED
 from modelrollout.settings import Settings
+from tests.fakeapi.documents import a_model_deployment
 from tests.fakeapi.server import FakeApi, Fault
-from tests.wire.conftest import NAMESPACE, OURS, a_model_deployment, a_replica, until
+from tests.wire.conftest import NAMESPACE, OURS, a_replica, until
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 

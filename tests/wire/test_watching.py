@@ -19,8 +19,9 @@ from modelrollout.controller.kopf_shell import Hearing, watch
 from modelrollout.controller.resync import NewKindError, Resync
 from modelrollout.controller.work_queue import Priority
 from modelrollout.domain.model_deployment import Key
+from tests.fakeapi.documents import a_model_deployment
 from tests.fakeapi.server import FakeApi, Fault
-from tests.wire.conftest import NAMESPACE, OURS, a_model_deployment, until
+from tests.wire.conftest import NAMESPACE, OURS, until
 
 KEY = Key(namespace=NAMESPACE, name="sentiment")
 

@@ -6,10 +6,7 @@ from modelrollout.decide.capacity import floor_at_start
 from modelrollout.decide.view import View
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.intent import Intent
-from modelrollout.domain.plan import (
-    Action,
-    Plan,
-)
+from modelrollout.domain.plan import Action, Plan
 
 AGAIN = timedelta(0)
 SOON = timedelta(seconds=1)

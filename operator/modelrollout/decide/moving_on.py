@@ -9,9 +9,7 @@ from modelrollout.decide.guards import time_to_get_ready, trouble_of
 from modelrollout.decide.view import View
 from modelrollout.domain import analysis
 from modelrollout.domain.conditions import Reason, Remark
-from modelrollout.domain.plan import (
-    Plan,
-)
+from modelrollout.domain.plan import Plan
 
 _ANALYSING = "The candidate is compared with stable."
 _NOT_ACCEPTED = (

@@ -9,11 +9,7 @@ from modelrollout.decide.view import View
 from modelrollout.domain import analysis
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.intent import Aborted
-from modelrollout.domain.plan import (
-    Action,
-    Checkpoint,
-    Plan,
-)
+from modelrollout.domain.plan import Action, Checkpoint, Plan
 
 
 def take_back_failed(view: View) -> Plan | None:

@@ -34,11 +34,8 @@ class GatewayApiRouter:
 
     def read(self, key: Key, children: Sequence[Live]) -> RouteSeen:
         live = ours.find(children, KIND, key.name)
-        if live is None:
-            return RouteSeen(exists=False)
-        version: str = live["metadata"]["resourceVersion"]
-        if not ours.is_ours(live, key.name):
-            return RouteSeen(exists=True, foreign=True, resource_version=version)
+        if live is None or not ours.is_ours(live, key.name):
+            return ours.not_ours(live)
         verdicts = [_verdict(live, parent) for parent in live["spec"].get("parentRefs") or ()]
         return RouteSeen(
             exists=True,
@@ -46,7 +43,7 @@ class GatewayApiRouter:
             accepted=bool(verdicts) and all(verdict is True for verdict in verdicts),
             answered=any(verdict is not None for verdict in verdicts),
             problem=next((verdict for verdict in verdicts if isinstance(verdict, Remark)), None),
-            resource_version=version,
+            resource_version=live["metadata"]["resourceVersion"],
             shifted_at=ours.shifted_at(live),
         )
 

@@ -32,6 +32,13 @@ def is_ours(live: Live, deployment: str, uid: str | None = None) -> bool:
     return False
 
 
+def not_ours(live: Live | None) -> RouteSeen:
+    """What is to be seen of an object that is missing, or that is somebody else's."""
+    if live is None:
+        return RouteSeen(exists=False)
+    return RouteSeen(exists=True, foreign=True, resource_version=live["metadata"]["resourceVersion"])
+
+
 def annotations(live: Live) -> Mapping[str, str]:
     found: Mapping[str, str] = live["metadata"].get("annotations") or {}
     return found

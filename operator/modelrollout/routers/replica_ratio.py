@@ -34,11 +34,8 @@ class ReplicaRatioRouter:
 
     def read(self, key: Key, children: Sequence[Live]) -> RouteSeen:
         live = ours.find(children, KIND, key.name)
-        if live is None:
-            return RouteSeen(exists=False)
-        version: str = live["metadata"]["resourceVersion"]
-        if not ours.is_ours(live, key.name):
-            return RouteSeen(exists=True, foreign=True, resource_version=version)
+        if live is None or not ours.is_ours(live, key.name):
+            return ours.not_ours(live)
         selected = (live["spec"].get("selector") or {}).get(names.REVISION_LABEL)
         weights = _confirmed(_asked_for(live), selected)
         ready_pods = _ready_pods(children)
@@ -51,7 +48,7 @@ class ReplicaRatioRouter:
             share=ours.per_cent(behind),
             accepted=bool(taking) and settled,
             answered=True,
-            resource_version=version,
+            resource_version=live["metadata"]["resourceVersion"],
             shifted_at=ours.shifted_at(live),
         )
 
