@@ -8,6 +8,7 @@
         ├── StaleView            a write was refused because the object moved on: look again
         ├── RouterUnavailable    the router's API is missing or refuses
         └── Refused              the API server said no (422, 403)
+            └── NamespaceEnding      nothing new is made in a namespace that is being deleted
 
 A spec that does not parse is no error but a value: domain.parse.InvalidSpec.
 """
@@ -60,3 +61,9 @@ class RouterUnavailable(WorldMustHeal):
 class Refused(WorldMustHeal):
     reason = Reason.REFUSED
     retry_after = timedelta(seconds=30)
+
+
+class NamespaceEnding(Refused):
+    """Nothing to mend and nobody to tell: the ModelDeployment goes with its namespace."""
+
+    reason = Reason.NAMESPACE_ENDING

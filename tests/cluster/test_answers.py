@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from modelrollout.cluster.answers import NotFound, read_answer
 from modelrollout.cluster.apply_body import apply_body
 from modelrollout.cluster.merge_patch import merge_patch
-from modelrollout.errors import ClusterUnavailable, Refused, RolloutError, StaleView
+from modelrollout.domain.conditions import Reason
+from modelrollout.errors import ClusterUnavailable, NamespaceEnding, Refused, RolloutError, StaleView
 
 
 def _status(message: str) -> bytes:
@@ -72,6 +73,17 @@ def test_an_answer_that_is_no_json_is_somebody_elses() -> None:
         read_answer(200, {}, b"<html>")
     with pytest.raises(ClusterUnavailable, match="502"):
         read_answer(502, {}, b"<html>")
+
+
+def test_a_namespace_that_is_being_deleted_is_a_refusal_of_its_own() -> None:
+    body = {
+        "message": 'httproutes "x" is forbidden: unable to create new content in namespace shop because it is being '
+        "terminated",
+        "details": {"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]},
+    }
+    with pytest.raises(NamespaceEnding) as caught:
+        read_answer(403, {}, json.dumps(body).encode())
+    assert caught.value.reason is Reason.NAMESPACE_ENDING and caught.value.retry_after == Refused.retry_after
 
 
 def test_a_long_message_is_cut() -> None:

@@ -138,6 +138,18 @@ def test_a_conflict_seen_at_write_time_is_a_stall_that_names_the_object() -> Non
     assert status["message"] == "Service x is not ours. Rename it."
 
 
+def test_in_a_namespace_that_is_being_deleted_one_waits_quietly() -> None:
+    observed = at_rest(route=RouteSeen(exists=False))
+    decided = plan(observed, NOW)
+    refused = Outcome(action=decided.actions[0], refused=Reason.NAMESPACE_ENDING, message="The namespace goes.")
+    before = status_of(observed, decided, (), NOW)
+    after = status_of(observed, decided, (refused,), NOW)
+    told = conditions(dict(after.mapping))
+    assert told["Ready"] == ("False", "NamespaceEnding") and told["Stalled"][0] == "False"
+    assert after.mapping["message"] == "The namespace goes."
+    assert changes(before, after) == ()
+
+
 def test_every_decision_carries_its_figures_and_a_sentence() -> None:
     status = reported(regressed(a_rollout(30)))
     entry = status["decisions"][-1]

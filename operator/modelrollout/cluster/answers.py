@@ -4,6 +4,7 @@
 - 404: NotFound.
 - 409, 422 about the uid: StaleView: moved on, is there already, or is another one.
 - 401, 429, 5xx and no JSON: ClusterUnavailable, after the Retry-After it names.
+- 403 because the namespace is being deleted: NamespaceEnding.
 - any other 4xx: Refused, with the server's own sentence.
 """
 
@@ -13,13 +14,16 @@ from datetime import timedelta
 from http import HTTPStatus
 
 from modelrollout.cluster.kinds import Live
-from modelrollout.errors import ClusterUnavailable, Refused, RolloutError, StaleView
+from modelrollout.errors import ClusterUnavailable, NamespaceEnding, Refused, RolloutError, StaleView
 
 MESSAGE_LIMIT = 500
 _TYPED_PATCH = "failed to create typed patch object"
 """Said with a 500, though it is the manifest that does not fit the schema."""
 _OTHER_UID = "metadata.uid"
 """Said with a 422 where the uid we applied to is no longer the one under this name."""
+
+_NAMESPACE_ENDS = "NamespaceTerminating"
+"""A cause in the details of a 403."""
 
 
 class NotFound(Refused):
@@ -37,6 +41,8 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Live:
         if document is None:
             raise ClusterUnavailable("The API server's answer is no JSON object; is something else listening there?")
         return document
+    if status == HTTPStatus.FORBIDDEN and _NAMESPACE_ENDS in _causes(document):
+        raise NamespaceEnding(NamespaceEnding.reason.meaning)
     raise _error(status, headers, _sentence(document))
 
 
@@ -46,6 +52,11 @@ def _document(body: bytes) -> Live | None:
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
+
+
+def _causes(document: Live | None) -> set[str]:
+    details = (document or {}).get("details") or {}
+    return {cause.get("reason", "") for cause in details.get("causes") or ()}
 
 
 def _sentence(document: Live | None) -> str:

@@ -213,7 +213,7 @@ def _url(desired: ModelDeployment) -> str:
 def _message(seen: Circumstances, document: Mapping[str, Any]) -> str:
     """The sentence of `kubectl get md -o wide`."""
     intent, plan = seen.intent, seen.plan
-    problem = seen.must_fix or seen.failed_first
+    problem = seen.must_fix or seen.ending or seen.failed_first
     told = problem.message if problem else plan.message or plan.reason.meaning
     if document["phase"] == str(Phase.STABLE):
         return f"Revision {intent.stable}{_version(seen, intent.stable)} serves all traffic."

@@ -82,6 +82,14 @@ class Circumstances:
         return None
 
     @property
+    def ending(self) -> Remark | None:
+        """The namespace goes, and the ModelDeployment with it: told, and no problem of anybody's."""
+        refusal = self.refusal
+        if refusal is None or refusal.refused is not Reason.NAMESPACE_ENDING:
+            return None
+        return Remark(reason=refusal.refused, message=refusal.message)
+
+    @property
     def failed_first(self) -> Remark | None:
         """Why the very first revision cannot serve: it stays, and heals if the world does."""
         intent = self.intent
@@ -159,6 +167,8 @@ def findings(seen: Circumstances) -> dict[ConditionType, Finding]:
 def _ready(seen: Circumstances, traffic: Finding, available: Finding, stalled: Finding) -> Finding:
     if stalled.status is TRUE:
         return Finding(status=FALSE, reason=stalled.reason, message=stalled.message)
+    if seen.ending is not None:
+        return Finding(status=FALSE, reason=seen.ending.reason, message=seen.ending.message)
     if not seen.serves_as_asked:
         return Finding(status=FALSE, reason=seen.plan.reason, message=seen.plan.message or seen.plan.reason.meaning)
     if available.status is not TRUE:

@@ -103,6 +103,7 @@ class Reason(StrEnum):
     REFUSED = "Refused", "The API server refused an object of ours."
 
     # the world must heal
+    NAMESPACE_ENDING = "NamespaceEnding", "The namespace is being deleted; nothing new can be made in it."
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted", "No Gateway accepted the route."
     ROUTER_UNAVAILABLE = "RouterUnavailable", "The router's API is not there or does not answer."
     ROUTE_SETTLED = "Settled", "The route is accepted with the weight we want."
