@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from modelrollout.cluster import checkpoint
 from modelrollout.cluster.kinds import Live
 from modelrollout.cluster.observe import observe
@@ -129,6 +131,36 @@ def test_the_status_is_kept_as_stored_and_read_as_intent() -> None:
     observed = _seen(md=a_model_deployment(status=IN_ROLLOUT))
     assert observed.status.value == IN_ROLLOUT
     assert observed.intent.candidate == "cccccccc"
+
+
+IMPOSSIBLE = {
+    "rollout": {
+        "stable": "cccccccc",
+        "candidate": "cccccccc",
+        "weight": 60,
+        "attempt": 4,
+        "aborted": {"revision": "dddddddd", "reason": "Regressed", "at": "2026-11-22T03:00:00Z"},
+    }
+}
+
+
+def test_an_intent_that_cannot_be_is_read_from_what_serves_and_keeps_its_memory() -> None:
+    observed = _seen(_stable_service(), md=a_model_deployment(status=IMPOSSIBLE))
+    assert observed.adopted and observed.status.value == IMPOSSIBLE
+    intent = observed.intent
+    assert (intent.stable, intent.candidate, intent.weight, intent.attempt) == (REVISION, None, 0, 4)
+    assert intent.aborted is not None and intent.aborted.revision == "dddddddd"
+
+
+def test_where_the_service_is_open_the_route_says_what_serves() -> None:
+    routers = _routers() | {"replicaRatio": Router(RouteSeen(exists=True, weights=(("b", 30), (REVISION, 70))))}
+    observed = _seen(md=a_model_deployment(status=IMPOSSIBLE), routers=routers)
+    assert (observed.adopted, observed.intent.stable) == (True, REVISION)
+
+
+@pytest.mark.parametrize("rollout", [{"weight": 10}, {"leaving": True}, {"stable": "b", "since": "yesterday"}])
+def test_other_intents_that_cannot_be(rollout: dict[str, Any]) -> None:
+    assert _seen(_stable_service(), md=a_model_deployment(status={"rollout": rollout})).intent.stable == REVISION
 
 
 def test_the_stable_service_points_at_what_it_selects() -> None:

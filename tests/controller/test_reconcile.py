@@ -56,6 +56,23 @@ async def test_changes_are_told_as_events_and_metrics() -> None:
     assert world.telemetry.registry.get_sample_value("modelrollout_phase", labels) == 1.0
 
 
+async def test_a_status_that_cannot_be_heals_and_moves_nothing() -> None:
+    world = World()
+    world.a_model_deployment()
+    await walk_to_rest(world)
+    intent = world.observed().intent
+    revision = intent.stable or intent.candidate
+    live = world.api.one(MODEL_DEPLOYMENT, KEY.name)
+    broken = {**live["status"]["rollout"], "stable": revision, "candidate": revision, "weight": 60}
+    world.api.put({**live, "status": {**live["status"], "rollout": broken}})
+    before = len(world.api.asked)
+    await reconcile(KEY, world.ports, NOW)
+    assert [verb for verb, _, _ in world.api.asked[before:]] == ["status"]
+    assert ("Adopted", True) in world.api.events
+    await walk_to_rest(world)
+    assert not world.observed().adopted
+
+
 async def test_an_old_view_ends_the_walk_without_a_report() -> None:
     world = World()
     world.a_model_deployment()

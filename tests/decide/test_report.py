@@ -192,6 +192,14 @@ def test_a_changing_figure_alone_changes_no_status() -> None:
     assert status_of(again, decided, (), NOW + timedelta(seconds=1)) == first
 
 
+def test_an_intent_that_was_replaced_is_a_decision_and_a_warning() -> None:
+    observed = at_rest(adopted=True)
+    after = status_of(observed, plan(observed, NOW), (), NOW)
+    (told,) = changes(observed.status, after)[:1]
+    assert (told.reason, told.warning) == ("Adopted", True)
+    assert intent_from(after.mapping) == observed.intent
+
+
 def test_a_rollback_is_announced_as_a_warning_once() -> None:
     observed = regressed(a_rollout(30))
     before = status_of(a_rollout(30), Plan(reason=Reason.ANALYSING, message="Compared."), (), NOW)

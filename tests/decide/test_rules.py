@@ -198,6 +198,18 @@ def test_a_weight_does_not_rise_on_a_route_that_no_gateway_accepted() -> None:
     assert answer.intent is None and answer.reason is Reason.ROUTE_NOT_ACCEPTED
 
 
+@pytest.mark.parametrize("spec", [GOOD, replace(GOOD, paused=True)])
+def test_what_serves_is_written_down_before_anything_moves_on_it(spec: ModelDeployment) -> None:
+    world = at_rest(spec, adopted=True, route=a_route(**{STABLE.revision: 90, GOOD.revision: 10}), command="abort:x")
+    answer = plan(world, NOW)
+    assert (answer.reason, answer.actions, answer.intent) == (Reason.ADOPTED, (), world.intent)
+
+
+def test_what_serves_is_written_down_under_a_spec_that_cannot_be_used_too() -> None:
+    invalid = InvalidSpec(key=KEY, uid="uid-1", generation=2, message="no")
+    assert plan(at_rest(desired=invalid, adopted=True), NOW).reason is Reason.ADOPTED
+
+
 def test_a_first_revision_is_not_held_by_a_pause() -> None:
     intent = Intent(candidate=STABLE.revision, target=100, preparing_since=NOW, started_at=NOW, attempt=1)
     world = at_rest(replace(STABLE, paused=True), intent=intent, route=RouteSeen(exists=False), service_exists=False)

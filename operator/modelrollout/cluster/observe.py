@@ -4,8 +4,9 @@ Found by label, believed by ownerReference: what merely carries our labels is no
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from modelrollout import names
 from modelrollout.cluster.checkpoint import last_poll_written, read_evidence
@@ -27,7 +28,7 @@ from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent import Intent
-from modelrollout.domain.intent_document import intent_from
+from modelrollout.domain.intent_document import intent_adopted, intent_from
 from modelrollout.domain.model_deployment import InvalidSpec, Key, ModelDeployment, RouterName
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.parse import parse
@@ -62,8 +63,12 @@ def observe(
     children = [child for child in store.children(key) if not is_leftover(child, me)]
     ours = {(child["kind"], child["metadata"]["name"]): child for child in children if is_owned_by(child, uid)}
     desired = parse(live)
-    intent = intent_from(status)
     service = ours.get((SERVICE.kind, key.name))
+    points_at = None if service is None else service["spec"].get("selector", {}).get(names.REVISION_LABEL)
+    intent, adopted = _intent(status, points_at)
+    route = _router(routers, intent, desired).read(key, children)
+    if adopted and intent.stable is None and route.weights:
+        intent = replace(intent, stable=max(route.weights, key=lambda each: each[1])[0])
     evidence, written_up_to = _evidence(key, uid, intent, ours, evidence_of)
     return Observed(
         key=key,
@@ -73,14 +78,15 @@ def observe(
         deleting="deletionTimestamp" in metadata,
         desired=desired,
         intent=intent,
+        adopted=adopted,
         status=Fragment.of(status),
         command=(metadata.get("annotations") or {}).get(names.COMMAND_ANNOTATION),
         snapshots=_snapshots(ours),
         workloads=read_workloads(children, key.name, uid),
-        route=_router(routers, intent, desired).read(key, children),
+        route=route,
         idle_route=intent.router == RouterName.REPLICA_RATIO and (HTTP_ROUTE.kind, key.name) in ours,
         service_exists=service is not None,
-        service_points_at=None if service is None else service["spec"].get("selector", {}).get(names.REVISION_LABEL),
+        service_points_at=points_at,
         conflict=_conflict(key, intent, desired, children, ours),
         refused=None if isinstance(desired, InvalidSpec) else refusal(desired),
         evidence=evidence,
@@ -91,6 +97,17 @@ def observe(
 
 _Ours = Mapping[tuple[str, str], Live]
 """Our objects by kind and name."""
+
+
+def _intent(status: Mapping[str, Any], points_at: str | None) -> tuple[Intent, bool]:
+    """As stored; where that cannot be, the stable Service's own revision, and whether it is that.
+
+    The Service turns only after a promotion, so it tells stable from a candidate at any weight.
+    """
+    try:
+        return intent_from(status), False
+    except ValueError:
+        return intent_adopted(status, points_at), True
 
 
 def _snapshots(ours: _Ours) -> tuple[Snapshot, ...]:

@@ -6,6 +6,7 @@ from modelrollout.decide.capacity import floor_at_start
 from modelrollout.decide.view import View
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.intent import Intent
+from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Action, Plan
 
 AGAIN = timedelta(0)
@@ -26,6 +27,14 @@ def act(view: View, reason: Reason, message: str, *actions: Action, wake_after: 
 
 def commit(reason: Reason, message: str, intent: Intent) -> Plan:
     return Plan(reason=reason, message=message, intent=intent, wake_after=AGAIN)
+
+
+def adopted(observed: Observed) -> Plan | None:
+    """A corrupted intent is replaced; the spec's revision, if it is another one, starts anew."""
+    if not observed.adopted:
+        return None
+    message = f"{Reason.ADOPTED.meaning} Look who may write modeldeployments/status: only the operator should."
+    return commit(Reason.ADOPTED, message, observed.intent)
 
 
 def start(view: View) -> Plan:

@@ -28,6 +28,7 @@ _DECISIONS = {
     Reason.PROMOTED: "Promote",
     Reason.SUPERSEDED: "Withdraw",
     Reason.FAILED_OVER: "FailOver",
+    Reason.ADOPTED: "Adopt",
     **dict.fromkeys(GIVEN_UP, "Rollback"),
 }
 
@@ -241,7 +242,7 @@ def changes(before: Fragment, after: Fragment) -> tuple[Announcement, ...]:
     known = old.get("decisions", [])
     for decision in new.get("decisions", []):
         if decision not in known:
-            rolled = decision["action"] in ("Rollback", "FailOver")
+            rolled = decision["action"] in ("Rollback", "FailOver", "Adopt")
             told.append(Announcement(reason=decision["reason"], message=decision["message"], warning=rolled))
     weight = new["rollout"]["weight"]
     if weight != old.get("rollout", {}).get("weight", 0) and weight:

@@ -6,7 +6,7 @@ What takes traffic back stands above what waits, what waits above what raises. E
 from collections.abc import Callable
 from datetime import datetime
 
-from modelrollout.decide.answers import commit
+from modelrollout.decide.answers import adopted, commit
 from modelrollout.decide.commands import obey
 from modelrollout.decide.moving_on import advance, promote_baked, raise_weight, start_rollout, take_first
 from modelrollout.decide.taking_back import (
@@ -17,6 +17,7 @@ from modelrollout.decide.taking_back import (
     take_back_failed,
 )
 from modelrollout.decide.upkeep import (
+    adopt_what_serves,
     change_router,
     drop_idle_route,
     forget_aborted,
@@ -39,6 +40,7 @@ from modelrollout.domain.plan import Checkpoint, Plan, ShiftTraffic
 
 RULES: tuple[Callable[[View], Plan | None], ...] = (
     let_go_when_deleting,
+    adopt_what_serves,
     obey_command,
     take_back_failed,
     abort_on_regression,
@@ -66,6 +68,7 @@ RULES: tuple[Callable[[View], Plan | None], ...] = (
 
 BRAKES = (
     let_go_when_deleting,
+    adopt_what_serves,
     obey_command,
     take_back_failed,
     abort_on_regression,
@@ -89,6 +92,9 @@ def without_a_valid_spec(observed: Observed, invalid: InvalidSpec, now: datetime
     """Not even its traffic can be read: what serves stays as it is; a command is still answered."""
     if observed.deleting:
         return Plan(reason=Reason.DELETING, message=Reason.DELETING.meaning)
+    healed = adopted(observed)
+    if healed is not None:
+        return healed
     answered = obey(observed, now)
     if answered is not None:
         return commit(Reason.COMMANDED, "", answered)

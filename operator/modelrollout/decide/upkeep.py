@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from modelrollout.decide.answers import AGAIN, PAUSED, SOON, act, commit, remembered_as_bad
+from modelrollout.decide.answers import AGAIN, PAUSED, SOON, act, adopted, commit, remembered_as_bad
 from modelrollout.decide.capacity import floor_outgrown
 from modelrollout.decide.commands import obey
 from modelrollout.decide.view import View
@@ -21,6 +21,11 @@ from modelrollout.domain.plan import (
 def let_go_when_deleting(view: View) -> Plan | None:
     """Nothing is written on an object that is being deleted: garbage collection does the rest."""
     return Plan(reason=Reason.DELETING, message=Reason.DELETING.meaning) if view.observed.deleting else None
+
+
+def adopt_what_serves(view: View) -> Plan | None:
+    """An intent that cannot be moves nothing: what serves is written down as stable first, and read back."""
+    return adopted(view.observed)
 
 
 def obey_command(view: View) -> Plan | None:

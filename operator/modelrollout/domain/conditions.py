@@ -71,6 +71,10 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded", "The spec asks for another revision; the candidate gives its traffic back."
     WITHDRAWN = "Withdrawn", "The candidate gave its traffic back and is drained."
     HOLDING = "Holding", "The analysis cannot decide; the weight stays where it is."
+    ADOPTED = (
+        "Adopted",
+        "status.rollout was not written by the operator and cannot be; what serves was taken for stable.",
+    )
     FORGOTTEN = "Forgotten", "The spec asks for the stable revision again; the failed one is forgotten."
 
     # taken back

@@ -1,6 +1,7 @@
 """The intent as it is kept in `status.rollout` and `status.lastCommand`. Pure.
 
-Whoever may write status may write anything: what does not read as an intent reads as none of that field.
+Whoever may write status may write anything: of what cannot be an intent only memory is kept, and the world says the
+rest.
 """
 
 from collections.abc import Mapping
@@ -71,7 +72,7 @@ def command_document(command: LastCommand) -> dict[str, Any]:
 
 
 def intent_from(status: Mapping[str, Any]) -> Intent:
-    """The inverse; an empty status is the intent of an object never seen before."""
+    """The inverse; an empty status is the intent of an object never seen before. ValueError: it cannot be one."""
     rollout = status.get("rollout") or {}
     aborted = rollout.get("aborted")
     command = status.get("lastCommand")
@@ -97,6 +98,13 @@ def intent_from(status: Mapping[str, Any]) -> Intent:
         router=rollout.get("router"),
         analysis=rollout.get("analysis"),
     )
+
+
+def intent_adopted(status: Mapping[str, Any], stable: str | None) -> Intent:
+    """The intent at rest on `stable`, instead of one that cannot be; what people and rollbacks said is remembered."""
+    rollout = status.get("rollout") or {}
+    kept = {field: rollout[field] for field in ("attempt", "router", "paused", "aborted") if field in rollout}
+    return intent_from({**status, "rollout": kept | {"stable": stable}})
 
 
 def _moment(document: Mapping[str, Any], field: str) -> datetime | None:

@@ -82,6 +82,8 @@ class Observed:
     deleting: bool
     desired: ModelDeployment | InvalidSpec
     intent: Intent
+    adopted: bool = False
+    """What is stored cannot be an intent; `intent` was read from what serves."""
     status: Fragment = EMPTY
     command: str | None = None
     snapshots: tuple[Snapshot, ...] = ()
