@@ -39,6 +39,9 @@ test: check unit wire conformance e2e ## every ring that this machine can run
 unit: setup ## pure tests and the simulation, about a minute
 	$(PYTEST) -n auto $(UNIT)
 
+vectors: setup ## the vectors of the analysis, or those of FILE=…; names each that does not hold
+	@python -m tests.decide.vectors $(if $(FILE),"$(FILE)")
+
 wire: setup ## kopf and adapters against an in-process API server, for faults a real one cannot be made to show
 	$(PYTEST) tests/wire
 
@@ -70,4 +73,4 @@ format: setup ## let ruff format and fix what it can
 	ruff format .
 	ruff check --fix .
 
-.PHONY: help setup demo up down run check test unit wire conformance e2e goldens generate lock image bench format
+.PHONY: help setup demo up down run check test unit vectors wire conformance e2e goldens generate lock image bench format

@@ -1,185 +1,141 @@
-"""Every vector of the specification whose kind is built."""
+"""Every vector of the specification, and what the command says of files that it was not written with."""
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from itertools import pairwise
-from math import inf, log
+from math import log
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from modelrollout.decide import explain, histogram, increments, judge, mixture
-from modelrollout.decide.findings import Reading
-from modelrollout.decide.standing import Standing
-from modelrollout.domain.analysis import AnalysisSettings, Margin, Sample, StepTiming, Tally
+from modelrollout.decide import mixture
+from tests.decide import vectors
+from tests.decide.vector_kinds import KINDS, Vector
 
-DOCUMENT = json.loads((Path(__file__).parent / "analysis_vectors.json").read_text(encoding="utf-8"))
-NOT_YET = frozenset({"ratio_cs", "rate_cs", "dispersion", "tau", "sign", "burn", "lil", "psi"})
-"""Kinds whose sections (3.3, 5, 8.1, latency bands) are not built."""
-
-Vector = Mapping[str, Any]
+DOCUMENT = vectors.read(vectors.OURS)
+BURN: dict[str, Any] = {"id": "B", "kind": "burn", "bad": 30, "total": 2000, "slo": 0.999, "expect": {"burn": 15.0}}
+MEAN: dict[str, Any] = {"id": "M", "kind": "average", "log_e": [0, 2], "weights": [1, 1], "expect": {"culprit": 1}}
 
 
-def close(expected: Any) -> Any:
-    tolerance = DOCUMENT["tolerance"]
-    return pytest.approx(expected, rel=tolerance["rel"], abs=tolerance["abs"])
-
-
-def a_block(row: list[float]) -> Tally:
-    return Tally(x_canary=row[0], n_canary=row[1], x_stable=row[2], n_stable=row[3])
-
-
-def grid_of(config: Vector) -> mixture.Grid:
-    named = {"regression": mixture.REGRESSION, "noninferiority": mixture.NON_INFERIORITY}
-    grid = config["grid"]
-    if isinstance(grid, str):
-        return mixture.slo_grid(config["delta"]) if config["rho"] == 0 else named[grid]
-    multiples = tuple(r / config["rho"] for r in grid)
-    return mixture.Grid(multiples=multiples, log_weights=tuple(log(w) for w in config["weights"]))
-
-
-def factors(config: Vector, block: Tally) -> tuple[float, ...]:
-    phi = config.get("phi", 1.0)
-    if config["rho"] == 0:
-        return mixture.slo_log_factors(grid_of(config), block, config["delta"], phi=phi)
-    margin = Margin(ratio=config["rho"], absolute=config["delta"])
-    return mixture.log_factors(grid_of(config), block, margin, phi=phi)
-
-
-def eprocess(vector: Vector) -> None:
-    config, grid = vector["config"], grid_of(vector["config"])
-    sums, seen, bad, crossed = mixture.nothing_yet(grid), [], 0.0, None
-    for i, row in enumerate(vector["blocks"]):
-        sums = mixture.added(sums, factors(config, a_block(row)))
-        bad += row[0]
-        seen.append(mixture.log_mixture(grid, sums))
-        if crossed is None and seen[-1] >= mixture.log_limit(config["alpha"]) and bad >= config["min_bad"]:
-            crossed = i
-    assert seen == close(vector["expect"]["log_e"])
-    assert crossed == vector["expect"]["first_cross_block"]
-
-
-def restart(vector: Vector) -> None:
-    config, grid = vector["config"], grid_of(vector["config"])
-    parts: list[tuple[float, ...]] = []
-    seen = []
-    for step in vector["steps"]:
-        parts.append(mixture.nothing_yet(grid))
-        for row in step:
-            worse = factors(config, a_block(row))
-            parts = [mixture.added(part, worse) for part in parts]
-            scores = [mixture.log_mixture(grid, part) for part in parts]
-            seen.append(mixture.log_restart(scores, config["planned_steps"], len(parts)))
-    crossed = next((i for i, e in enumerate(seen) if e >= mixture.log_limit(config["alpha"])), None)
-    assert seen == close(vector["expect"]["log_e"])
-    assert crossed == vector["expect"]["first_cross_block"]
-
-
-def average(vector: Vector) -> None:
-    log_e, culprit = mixture.log_average(vector["log_e"], vector["weights"])
-    assert log_e == close(vector["expect"]["log_e"])
-    assert culprit == vector["expect"]["culprit"]
-
-
-def latency(vector: Vector) -> None:
-    config, grid = vector["config"], grid_of(vector["config"])
-    bounds = [inf if le == "+Inf" else le for le in vector["le"]]
-
-    def rises(rows: list[list[float]]) -> list[dict[float, float]]:
-        pairs = pairwise(rows)
-        return [dict(zip(bounds, (b - a for a, b in zip(x, y, strict=True)), strict=True)) for x, y in pairs]
-
-    sums = {edge: mixture.nothing_yet(grid) for edge in vector["boundaries"]}
-    per_edge, mean = [], []
-    for canary, stable in zip(rises(vector["canary"]), rises(vector["stable"]), strict=True):
-        for edge, before in sums.items():
-            c, s = histogram.slower_than(canary, edge), histogram.slower_than(stable, edge)
-            assert c is not None
-            assert s is not None
-            sums[edge] = mixture.added(before, factors(config, a_block([*c, *s])))
-        scores = [mixture.log_mixture(grid, vectors) for vectors in sums.values()]
-        per_edge.append(scores)
-        mean.append(mixture.log_average(scores, [1.0] * len(scores))[0])
-    for row, expected in zip(per_edge, vector["expect"]["log_e_per_boundary"], strict=True):
-        assert row == close(expected)
-    assert mean == close(vector["expect"]["log_e"])
-
-
-def increase(vector: Vector) -> None:
-    samples = increments.cleaned(Sample(t, v) for t, v in vector["samples"])
-    rise = increments.increase(samples, vector["t_from"], vector["t_to"], first_is_zero=vector["first_is_zero"])
-    assert rise == close(vector["expect"]["increase"])
-
-
-def quantile(vector: Vector) -> None:
-    bounds = [inf if le == "+Inf" else le for le in vector["le"]]
-    values = [histogram.displayed_quantile(bounds, vector["cumulative"], q) for q in vector["q"]]
-    assert values == close(vector["expect"]["values"])
-
-
-def preview(vector: Vector) -> None:
-    needed = explain.requests_to_detect(
-        stable_rate=vector["ps"],
-        canary_rate=vector["pc"],
-        weight=vector["w"],
-        margin=Margin(ratio=vector["rho"], absolute=vector["delta"]),
-        alpha=vector["alpha"],
-    )
-    assert needed == close(vector["expect"]["canary_requests"])
-
-
-def decisions(vector: Vector) -> None:
-    assert vector["config"] == {}
-    settings = AnalysisSettings()
-    timing = StepTiming(min_duration=timedelta(seconds=120), deadline=timedelta(seconds=600))
-    proven: dict[str, bool] = {}
-    last, seen = 0.0, []
-    for row in vector["calls"]:
-        call = dict(zip(vector["columns"], row, strict=True))
-        last = call["t"] if call["data_ok"] else last
-        needed = mixture.log_limit(settings.beta)
-        proven = {name: proven.get(name, False) or e >= needed for name, e in call["log_e_ni"].items()}
-        reading = Reading(
-            t=call["t"],
-            since_data=call["t"] - last,
-            log_evidence=call["log_e_reg"],
-            bad_canary=call["bad_canary"],
-            n_canary=call["n_canary"],
-            proven=proven,
-            guardrail=call["guardrail"],
-            data_ok=call["data_ok"],
-            stands=Standing(log_evidence=call["log_e_reg"], metrics=(), culprit=None),
-        )
-        seen.append([str(part) for part in judge.decide(reading, settings, timing)])
-    assert seen == vector["expect"]["decisions"]
-
-
-RUN: Mapping[str, Callable[[Vector], None]] = {
-    "eprocess": eprocess,
-    "restart": restart,
-    "average": average,
-    "latency": latency,
-    "increments": increase,
-    "hist_quantile": quantile,
-    "preview": preview,
-    "judge": decisions,
-}
-
-
-@pytest.mark.parametrize("vector", [v for v in DOCUMENT["vectors"] if v["kind"] not in NOT_YET], ids=lambda v: v["id"])
+@pytest.mark.parametrize("vector", DOCUMENT.vectors, ids=lambda vector: vector["id"])
 def test_the_vector_holds(vector: Vector) -> None:
-    RUN[vector["kind"]](vector)
+    assert vectors.misses(vector, DOCUMENT.tolerance) == ()
 
 
-def test_every_kind_is_run_or_named_as_not_yet_built() -> None:
-    kinds = {vector["kind"] for vector in DOCUMENT["vectors"]}
-    assert kinds == set(RUN) | NOT_YET
+def test_every_kind_that_can_be_run_has_a_vector() -> None:
+    assert {vector["kind"] for vector in DOCUMENT.vectors} == set(KINDS)
 
 
 def test_the_grids_are_those_of_the_specification() -> None:
+    grids = json.loads(vectors.OURS.read_text(encoding="utf-8"))["grids"]
     for grid, name in ((mixture.REGRESSION, "regression"), (mixture.NON_INFERIORITY, "noninferiority")):
-        expected = DOCUMENT["grids"][name]
-        assert list(grid.multiples) == pytest.approx(expected["r_over_rho"], rel=1e-9)
-        assert list(grid.log_weights) == pytest.approx([log(w) for w in expected["weights"]], rel=1e-6)
+        assert list(grid.multiples) == pytest.approx(grids[name]["r_over_rho"], rel=1e-9)
+        assert list(grid.log_weights) == pytest.approx([log(w) for w in grids[name]["weights"]], rel=1e-6)
+
+
+def file_of(directory: Path, *wanted: Vector, **changes: object) -> str:
+    document = {"tolerance": {"rel": 1e-6, "abs": 1e-8}, "vectors": wanted, **changes}
+    path = directory / "vectors.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return str(path)
+
+
+def test_the_repositorys_own_copy_is_run_when_no_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert vectors.main([]) == 0
+    assert capsys.readouterr().out == f"{len(DOCUMENT.vectors)} passed, 0 failed\n"
+
+
+def test_a_wrong_expectation_is_named_with_expected_and_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = file_of(tmp_path, {**BURN, "expect": {"burn": 15.1}}, MEAN, {**MEAN, "id": "N", "expect": {"culprit": 0}})
+    assert vectors.main([path]) == 1
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("B: burn: expected 15.1, found 14.99999")
+    assert (second, last) == ("N: culprit: expected 0, found 1", "1 passed, 2 failed")
+
+
+def test_an_element_of_a_list_is_named_by_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = next(dict(v) for v in DOCUMENT.vectors if v["kind"] == "judge")
+    wrong["expect"] = {"decisions": [["Continue", ""], ["Hold", ""], ["Rollback", "regression"]]}
+    assert vectors.main([file_of(tmp_path, wrong)]) == 1
+    assert f"{wrong['id']}: decisions[1][0]: expected 'Hold', found 'Continue'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "expect",
+    [{"burn": True}, {"burn": "15"}, {"burn": None}, {"burn": [15.0]}, {"rate": 15.0}, {"burn": float("nan")}],
+    ids=["a boolean", "a text", "null", "a list", "another name", "no number"],
+)
+def test_what_is_of_another_kind_never_agrees(expect: Vector) -> None:
+    assert len(vectors.misses({**BURN, "expect": expect}, DOCUMENT.tolerance)) == 1
+
+
+def test_a_list_of_another_length_never_agrees() -> None:
+    wanted = next(v for v in DOCUMENT.vectors if v["kind"] == "hist_quantile")
+    shorter = {**wanted, "expect": {"values": wanted["expect"]["values"][:-1]}}
+    assert len(vectors.misses(shorter, DOCUMENT.tolerance)) == 1
+
+
+def test_the_files_own_tolerance_counts(tmp_path: Path) -> None:
+    near = {**BURN, "expect": {"burn": 15.1}}
+    assert vectors.main([file_of(tmp_path, near, tolerance={"rel": 0.01, "abs": 0})]) == 0
+    assert vectors.main([file_of(tmp_path, near, tolerance={"rel": 0, "abs": 0.2})]) == 0
+    assert vectors.main([file_of(tmp_path, near, tolerance={"rel": 0, "abs": 0.09})]) == 1
+
+
+def test_a_vector_that_cannot_be_run_has_failed_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = {key: value for key, value in BURN.items() if key != "slo"}
+    assert vectors.main([file_of(tmp_path, broken, MEAN)]) == 1
+    out = capsys.readouterr().out
+    assert "B: expected {'burn': 15.0}, found no result: KeyError: 'slo'" in out
+    assert "1 passed, 1 failed" in out
+
+
+@pytest.mark.parametrize("minimum", [{"min_duration": 60}, {"minDuration": "1m"}])
+def test_a_judge_takes_the_overrides_of_its_vector(minimum: Vector) -> None:
+    columns = ["t", "log_e_reg", "bad_canary", "n_canary", "log_e_ni", "guardrail", "data_ok"]
+    vector = {
+        "id": "J", "kind": "judge", "config": minimum, "columns": columns,
+        "calls": [[60, -1.0, 1, 900, {"err": 3.1}, None, True]], "expect": {"decisions": [["Advance", "proven"]]},
+    }  # fmt: skip
+    assert vectors.misses(vector, DOCUMENT.tolerance) == ()
+    assert vectors.misses({**vector, "config": {}}, DOCUMENT.tolerance) != ()
+    assert "no setting" in vectors.misses({**vector, "config": {"margin": 1}}, DOCUMENT.tolerance)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vectors": [{**BURN, "kind": "guess"}]}, "B: unknown kind 'guess'; known: eprocess,"),
+        ({"vectors": [{**BURN, "kind": []}]}, "B: unknown kind []"),
+        ({"vectors": [{"kind": "burn"}]}, "vectors[0].id: give each vector a name"),
+        ({"vectors": [{**BURN, "expect": {}}]}, "B: expect: name at least one result"),
+        ({"vectors": {}}, "has no list named vectors"),
+        ({"tolerance": {"rel": "much"}}, "tolerance: write numbers rel and abs"),
+    ],
+)
+def test_a_file_that_is_none_of_vectors_is_refused_and_nothing_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], message: str
+) -> None:
+    assert vectors.main([file_of(tmp_path, BURN, **changes)]) == 2
+    told = capsys.readouterr()
+    assert message in told.err
+    assert told.out == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]"], ids=["empty", "cut off", "no text", "a list"])
+def test_a_file_that_is_no_json_object_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    path = tmp_path / "vectors.json"
+    path.write_bytes(content)
+    assert vectors.main([str(path)]) == 2
+    assert str(path) in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vectors.main([str(tmp_path / "none.json")]) == 2
+    assert "cannot be read: No such file or directory" in capsys.readouterr().err
+    assert vectors.main([str(tmp_path)]) == 2
