@@ -21,7 +21,7 @@ def at(burn: float, total: float = 100_000) -> WindowCount:
 
 
 def figures(found: Burning | None) -> tuple[float, float, float] | None:
-    return found and (round(found.burn, 9), found.limit, found.window)
+    return None if found is None else (round(found.burn, 9), found.limit, found.window)
 
 
 def service(**windows: WindowCount) -> ServiceWindows:
