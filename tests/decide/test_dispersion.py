@@ -89,6 +89,11 @@ def test_little_history_stays_near_one() -> None:
     assert dispersion_at([{"a": PodCount(20, 100), "b": PodCount(0, 100)}]) == pytest.approx(50 / 31)
 
 
+def test_longer_sums_do_not_overlap_and_what_is_left_at_the_end_falls_out() -> None:
+    """Five polls: one sum of four with chi2 = 12 and one degree of freedom, (12 + 30) / (1 + 30)."""
+    assert dispersion([{"a": PodCount(3, 100), "b": PodCount(0, 100)}] * 5).phi == pytest.approx(42 / 31)
+
+
 def test_phi_is_capped() -> None:
     wild: list[PodCounts] = [{"a": PodCount(100, 100), "b": PodCount(0, 100)}] * 100
     assert dispersion(wild).phi == 10

@@ -138,3 +138,9 @@ def test_parts_not_yet_started_stay_in_hand() -> None:
     assert mixture.log_restart([0.0], 4, 1) == pytest.approx(0.0)
     assert exp(mixture.log_restart([-50.0], 4, 1)) == pytest.approx(0.5 - 1 / 8)
     assert exp(mixture.log_restart([-50.0] * 4, 4, 4)) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_weights_of_metrics_count_by_their_shares() -> None:
+    log_e, culprit = mixture.log_average([1.2, 6.1, -3.0], [4, 2, 2])
+    assert log_e == pytest.approx(4.728599, abs=1e-6)
+    assert culprit == 1
