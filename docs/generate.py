@@ -218,6 +218,8 @@ def _busy_telemetry() -> Telemetry:
     telemetry.taken(0.01)
     telemetry.requested("GET", 200)
     telemetry.queried(0.01, failed=True)
+    telemetry.asked_provider("default", "ok", 0.01)
+    telemetry.watch_breakers(lambda: {"default": "closed"})
     telemetry.watch_lease("modelrollout", lambda: True)
     telemetry.watch_ages(lambda: {"pods": timedelta(seconds=1)})
     telemetry.lagged(0.0)

@@ -22,8 +22,7 @@ def test_an_empty_variable_means_the_default() -> None:
 def test_every_setting_is_read() -> None:
     given = {
         "MODELROLLOUT_PROMETHEUS_URL": "https://prometheus.example/base/",
-        "MODELROLLOUT_PROMETHEUS_TOKEN_FILE": "/var/token",
-        "MODELROLLOUT_PROMETHEUS_CA_FILE": "/var/ca",
+        "MODELROLLOUT_PROMETHEUS_PROVIDERS_FILE": "/etc/providers.yaml",
         "MODELROLLOUT_WATCH_NAMESPACES": "shop, search,shop",
         "MODELROLLOUT_WORKERS": "4",
         "MODELROLLOUT_LEASE_NAME": "mine",
@@ -39,8 +38,7 @@ def test_every_setting_is_read() -> None:
     assert {name.removeprefix("MODELROLLOUT_").lower() for name in given} == {each.name for each in fields(Settings)}
     assert Settings.from_env(given) == Settings(
         prometheus_url="https://prometheus.example/base",
-        prometheus_token_file=Path("/var/token"),
-        prometheus_ca_file=Path("/var/ca"),
+        prometheus_providers_file=Path("/etc/providers.yaml"),
         watch_namespaces=("shop", "search"),
         workers=4,
         lease_name="mine",
@@ -83,6 +81,13 @@ def test_a_bad_value_is_one_line_that_names_variable_and_fix(name: str, value: s
     assert message.startswith(f"MODELROLLOUT_{name}: ")
     assert fix in message
     assert "\n" not in message
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"MODELROLLOUT_PROMETHEUS_URL": "http://reader:s3cret@prometheus:9090"})
+    assert "MODELROLLOUT_PROMETHEUS_URL: holds a user or a password; take it out" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_every_field_has_its_docstring_below() -> None:

@@ -38,7 +38,8 @@ from modelrollout.domain.conditions import Remark
 from modelrollout.domain.model_deployment import Key, ModelDeployment, RouterName
 from modelrollout.errors import RolloutError
 from modelrollout.measure.prober import PrometheusProber, no_metrics
-from modelrollout.measure.prometheus import Prometheus, PrometheusSettings
+from modelrollout.measure.provider_settings import ProviderSettings
+from modelrollout.measure.providers import Providers, read_providers
 from modelrollout.render.presets import refusal
 from modelrollout.render.templates import Templates
 from modelrollout.routers.gateway_api import GatewayApiRouter
@@ -91,14 +92,19 @@ def _run(settings: Settings) -> int:
 
 
 async def operate(settings: Settings, stop: asyncio.Event) -> int:
-    """Run until `stop` or a signal (0), or until something ends that must not (1)."""
+    """Run until `stop` or a signal (0), until something ends that must not (1), or not at all (64)."""
+    try:
+        providers = read_providers(settings)
+    except SettingsError as error:
+        _logger.error("cannot start: %s", error)  # noqa: TRY400 -- a sentence for a person, no traceback
+        return EXIT_USAGE
     try:
         client = await connect(settings.kubeconfig)
     except RolloutError as error:
         _logger.error("cannot start: %s", error.message)  # noqa: TRY400 -- a sentence for a person, no traceback
         return 1
     try:
-        return await _Operator(settings, client, stop).run()
+        return await _Operator(settings, providers, client, stop).run()
     finally:
         await client.close()
 
@@ -116,7 +122,9 @@ class _Loose:
 class _Operator:
     """One process's parts, put together and run."""
 
-    def __init__(self, settings: Settings, client: ApiClient, stop: asyncio.Event) -> None:
+    def __init__(
+        self, settings: Settings, providers: tuple[ProviderSettings, ...], client: ApiClient, stop: asyncio.Event
+    ) -> None:
         self._settings = settings
         self._client = client
         self._stop = stop
@@ -157,9 +165,10 @@ class _Operator:
             jitter=random.random,
         )
         evidence = EvidenceStore()
-        self._prometheus = _prometheus(settings)
+        self._providers = Providers(providers, on_query=telemetry.asked_provider)
+        telemetry.watch_breakers(self._providers.states)
         self._measurements = BackgroundMeasurements(
-            PrometheusProber(self._prometheus),
+            PrometheusProber(self._providers),
             evidence,
             ring=queue.ring,
             ring_after=queue.ring_after,
@@ -179,7 +188,7 @@ class _Operator:
 
     def _ports(self, evidence: EvidenceStore) -> Ports:
         templates = Templates.load()
-        store = self._store
+        store, providers = self._store, self._providers
         routers: dict[str, TrafficRouter] = {
             RouterName.GATEWAY_API.value: GatewayApiRouter(self._api, templates, store.children),
             RouterName.REPLICA_RATIO.value: ReplicaRatioRouter(self._api, templates, store.children),
@@ -189,8 +198,11 @@ class _Operator:
             evidence.forget(key)
             self._telemetry.forget(key)
 
+        def refused(desired: ModelDeployment) -> Remark | None:
+            return refusal(desired.model, desired.runtime) or no_metrics(desired) or providers.unknown(desired)
+
         return Ports(
-            observe=lambda key: observe(key, store, routers, evidence.of, _refusal),
+            observe=lambda key: observe(key, store, routers, evidence.of, refused, lags=providers.lags),
             children=store.children,
             api=self._api,
             routers=routers,
@@ -233,8 +245,7 @@ class _Operator:
         await _end([*parts, asked])
         await self._elector.release()
         await self._measurements.stop()
-        if self._prometheus is not None:
-            self._prometheus.close()
+        self._providers.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await self._api.events_written()
@@ -281,21 +292,6 @@ async def _end(parts: Sequence[asyncio.Task[Any]]) -> None:
     for part in parts:
         part.cancel()
     await asyncio.gather(*parts, return_exceptions=True)
-
-
-def _prometheus(settings: Settings) -> Prometheus | None:
-    if settings.prometheus_url is None:
-        return None
-    where = PrometheusSettings(
-        url=settings.prometheus_url,
-        token_file=str(settings.prometheus_token_file) if settings.prometheus_token_file else None,
-        ca_file=str(settings.prometheus_ca_file) if settings.prometheus_ca_file else None,
-    )
-    return Prometheus(where)
-
-
-def _refusal(desired: ModelDeployment) -> Remark | None:
-    return refusal(desired.model, desired.runtime) or no_metrics(desired)
 
 
 def _identity() -> str:

@@ -34,14 +34,13 @@ class Settings:
     """Every field is read from `MODELROLLOUT_<FIELD>`; an absent or empty variable means the default."""
 
     prometheus_url: str | None = None
-    """URL of Prometheus, with its path prefix where it has one; default none. Without it every analysis holds with
-    ProviderError. From here only: an address out of a ModelDeployment would let tenants choose what we fetch."""
+    """URL of Prometheus, with its path prefix where it has one; default none. It becomes the provider `default`.
+    Without any provider every analysis holds with ProviderError. From here only: an address out of a ModelDeployment
+    would let tenants choose what we fetch."""
 
-    prometheus_token_file: Path | None = None
-    """Path of a file with a bearer token for Prometheus; default none. Read anew for each query, so it may rotate."""
-
-    prometheus_ca_file: Path | None = None
-    """Path of the certificate authority of Prometheus; default the system's."""
+    prometheus_providers_file: Path | None = None
+    """Path of a YAML file that names metrics providers, with TLS, credentials and headers; default none. It is read
+    once, at the start; the files that it names are read anew, so that certificates and tokens may rotate."""
 
     watch_namespaces: tuple[str, ...] = ()
     """Namespaces, comma-separated; default all. Named ones need Roles only, no ClusterRole."""
@@ -92,8 +91,7 @@ class Settings:
         read = _Reader({name: value for name, value in given.items() if value})
         settings = cls(
             prometheus_url=read.url("prometheus_url"),
-            prometheus_token_file=read.path("prometheus_token_file"),
-            prometheus_ca_file=read.path("prometheus_ca_file"),
+            prometheus_providers_file=read.path("prometheus_providers_file"),
             watch_namespaces=read.namespaces("watch_namespaces"),
             workers=read.integer("workers", 16, least=1, most=64),
             lease_name=read.label("lease_name", "modelrollout"),
@@ -127,6 +125,20 @@ class Settings:
         return default
 
 
+def base_url(text: str) -> str:
+    """The address without its last slash; ValueError says what to write. What may hold a password is not repeated."""
+    if "@" in text:
+        raise ValueError("holds a user or a password; take it out: credentials are read from files")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment:
+        raise ValueError(f"{text[:200]!r} is no base URL; write one like http://prometheus.monitoring:9090")
+    return text.rstrip("/")
+
+
 def _is_service_link(name: str, value: str) -> bool:
     """Of a Service, not of a person: `MODELROLLOUT_PORT=tcp://10.0.0.1:80`, but not `MODELROLLOUT_PROBE_PORT=80`."""
     if name.removeprefix(PREFIX).lower() in Settings.__dataclass_fields__:
@@ -152,13 +164,9 @@ class _Reader:
         if value is None:
             return None
         try:
-            parts = urlsplit(value)
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable or parts.query or parts.fragment:
-            raise self._refuse(field, "is no base URL; write one like http://prometheus.monitoring:9090")
-        return value.rstrip("/")
+            return base_url(value)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}{field.upper()}: {error}") from None
 
     def duration(self, field: str, default: timedelta, *, least: int, most: int) -> timedelta:
         value = self.given.get(field)

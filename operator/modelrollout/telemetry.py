@@ -78,6 +78,19 @@ class Telemetry:
             "Measurements in which a query had no usable answer.",
             registry=registry,
         )
+        self._provider_queries = Counter(
+            "modelrollout_prometheus_queries",
+            "Queries of each provider: ok, a kind of fault, breaker (not asked: it failed before) or busy (no place).",
+            ["provider", "outcome"],
+            registry=registry,
+        )
+        self._provider_seconds = Histogram(
+            "modelrollout_prometheus_answer_seconds",
+            "How long a provider took to answer one query, or to be given up.",
+            ["provider"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._loop_lag = Gauge(
             "modelrollout_event_loop_lag_seconds", "How late the event loop woke a sleeper last.", registry=registry
         )
@@ -104,6 +117,16 @@ class Telemetry:
         self._query_seconds.observe(seconds)
         if failed:
             self._query_errors.inc()
+
+    def asked_provider(self, provider: str, outcome: str, seconds: float) -> None:
+        """`outcome`: ok, a kind of fault, breaker or busy; the last two were never sent."""
+        self._provider_queries.labels(provider, outcome).inc()
+        if outcome not in ("breaker", "busy"):
+            self._provider_seconds.labels(provider).observe(seconds)
+
+    def watch_breakers(self, states: Callable[[], Mapping[str, str]]) -> None:
+        """`states`: of the breaker of each provider."""
+        self.registry.register(_Breakers(states))
 
     def watch_lease(self, name: str, held: Callable[[], bool]) -> None:
         self._leading.labels(name).set_function(lambda: float(held()))
@@ -196,4 +219,23 @@ class _WatchAges(Collector):
         )
         for kind, age in sorted(self._ages().items()):
             family.add_metric([kind], age.total_seconds())
+        yield family
+
+
+class _Breakers(Collector):
+    def __init__(self, states: Callable[[], Mapping[str, str]]) -> None:
+        self._states = states
+
+    def describe(self) -> Iterator[Metric]:
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "modelrollout_prometheus_breaker",
+            "1 for the present state of each provider's breaker: closed (asked), open (not asked) or halfOpen (tried).",
+            labels=["provider", "state"],
+        )
+        for provider, state in sorted(self._states().items()):
+            for each in ("closed", "open", "halfOpen"):
+                family.add_metric([provider, each], float(each == state))
         yield family

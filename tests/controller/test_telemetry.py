@@ -70,3 +70,18 @@ def test_watch_ages_are_asked_for_when_scraped() -> None:
     telemetry.watch_ages(lambda: ages)
     ages["pods"] = timedelta(seconds=3)
     assert value(telemetry, "modelrollout_watch_age_seconds", kind="pods") == 3
+
+
+def test_providers_are_told_by_outcome_time_and_breaker() -> None:
+    telemetry, states = Telemetry(CollectorRegistry()), {"mimir": "closed"}
+    telemetry.watch_breakers(lambda: states)
+    for outcome in ("ok", "timeout", "timeout", "breaker", "busy"):
+        telemetry.asked_provider("mimir", outcome, 0.2)
+    assert value(telemetry, "modelrollout_prometheus_queries_total", provider="mimir", outcome="timeout") == 2
+    assert value(telemetry, "modelrollout_prometheus_queries_total", provider="mimir", outcome="breaker") == 1
+    seconds = value(telemetry, "modelrollout_prometheus_answer_seconds_count", provider="mimir")
+    assert seconds == 3, "what was never sent took no time to answer"
+    assert value(telemetry, "modelrollout_prometheus_breaker", provider="mimir", state="closed") == 1
+    states["mimir"] = "open"
+    assert value(telemetry, "modelrollout_prometheus_breaker", provider="mimir", state="closed") == 0
+    assert value(telemetry, "modelrollout_prometheus_breaker", provider="mimir", state="open") == 1

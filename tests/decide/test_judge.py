@@ -196,3 +196,18 @@ def test_the_share_really_seen_comes_from_the_metrics() -> None:
     assert seen is not None
     assert (seen.share, seen.requests) == (0.2, 25000)
     assert share_seen(replace(evidence(), recent=())) is None
+
+
+def test_samples_that_are_always_late_are_not_missing() -> None:
+    late = at(130, evidence(proven=True))
+    quick = replace(ERRORS, no_data_timeout=timedelta(seconds=30))
+    assert ruled(late, 190, quick) == (Action.HOLD, "noData")
+    assert ruled(late, 190, quick, lag=60.0) == (Action.ADVANCE, "proven")
+    assert ruled(late, 190 + 31, quick, lag=60.0) == (Action.HOLD, "noData"), "but for so long they are"
+
+
+def test_an_advance_needs_a_poll_as_fresh_as_the_lag_lets_it_be() -> None:
+    looked = replace(at(130, evidence(proven=True)), last_data_at=400)
+    assert ruled(looked, 250)[0] is Action.CONTINUE
+    assert ruled(looked, 195, lag=60.0) == (Action.ADVANCE, "proven")
+    assert ruled(looked, 250, lag=60.0)[0] is Action.CONTINUE

@@ -543,6 +543,13 @@ def test_a_poll_is_asked_for_as_soon_as_its_lag_is_over() -> None:
     assert answer.wake_after == timedelta(seconds=5 - 2 + 0.5)
 
 
+def test_the_lag_is_that_of_the_provider_that_was_frozen_with_the_rollout() -> None:
+    frozen = Fragment.of({"poll": "5s", "provider": "mimir"}).text
+    observed = a_rollout(10, intent={"analysis": frozen}, lags=(("default", 0.5), ("mimir", 60.0)))
+    known = evidence_of(observed, last_eval=NOW.timestamp() - 2.0)
+    assert plan(replace(observed, evidence=known), NOW).wake_after == timedelta(seconds=5 - 2 + 60)
+
+
 def test_a_first_revision_that_is_not_ready_in_time_is_left_until_the_world_changes() -> None:
     begun = NOW - timedelta(minutes=11)
     intent = Intent(candidate=STABLE.revision, target=100, preparing_since=begun, started_at=begun, attempt=1)

@@ -88,6 +88,8 @@ def test_scaling_with_a_ceiling_is_autoscaling() -> None:
 def test_the_series_that_are_read_follow_the_router_and_are_frozen_with_the_rest() -> None:
     by_gateway = read(traffic=GATEWAY, analysis={"alpha": 0.05})
     assert by_gateway.analysis.source is Source.GATEWAY
+    assert by_gateway.analysis.provider == "default"
+    assert read(analysis={"provider": "mimir"}).analysis.provider == "mimir"
     assert by_gateway.analysis_text == '{"alpha":0.05,"source":"gateway"}'
     assert read(traffic=GATEWAY, analysis={"source": "server"}).analysis.source is Source.SERVER
 
@@ -175,6 +177,8 @@ def test_frozen_text_that_cannot_be_read_is_the_default(text: str | None) -> Non
             "spec.rollout.steps[0].minDuration: 5m is longer than deadline 1m; raise deadline",
         ),
         ({"analysis": {"minDuration": "20m"}}, "spec.analysis.minDuration: 20m is longer than deadline 10m"),
+        ({"analysis": {"provider": "Mimir"}}, "spec.analysis.provider: Mimir cannot be used; write a name such as"),
+        ({"analysis": {"provider": "-"}}, "spec.analysis.provider: - cannot be used"),
         ({"analysis": {"source": "gateway"}}, "spec.analysis.source: gateway needs traffic.router: gatewayAPI"),
         ({"analysis": {"alpha": 1}}, "spec.analysis.alpha: 1.0 is not possible; write a number above 0, at most 0.2"),
         ({"analysis": {"metrics": []}}, "spec.analysis.metrics: an empty list is not possible"),

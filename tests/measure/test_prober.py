@@ -10,6 +10,7 @@ from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Measure
 from modelrollout.measure.prober import PrometheusProber, arms_of, no_metrics
+from modelrollout.measure.providers import Providers
 from tests.builders import GOOD, STABLE, a_rollout, a_spec
 
 
@@ -47,7 +48,7 @@ async def test_without_a_prometheus_every_poll_is_a_fault_and_evidence_of_nothin
     observed = a_rollout(10)
     before = evidence_of(observed)
     poll = before.step_at + 5
-    after = await PrometheusProber(None).measure(Measure(evidence=before, polls=(poll,)), observed)
+    after = await PrometheusProber(Providers(())).measure(Measure(evidence=before, polls=(poll,)), observed)
     assert after.block_seq == before.block_seq and after.last_eval == poll
     assert "MODELROLLOUT_PROMETHEUS_URL" in after.faults[0][1].message
 

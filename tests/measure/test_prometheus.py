@@ -2,101 +2,40 @@
 
 import asyncio
 import gzip
-import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs
 
 import pytest
 
 from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, FaultKind, ProviderFault, Sample
-from modelrollout.measure.prometheus import Prometheus, PrometheusSettings
+from modelrollout.measure.asking import Asking
+from modelrollout.measure.prometheus import Prometheus
+from modelrollout.measure.provider_settings import ProviderSettings
 from tests.measure.arms import NEW_PATTERN, OLD, traefik
-
-
-@dataclass(kw_only=True)
-class Script:
-    """What the server answers, and what it was asked."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    hang: float = 0.0
-    drip: float = 0.0
-    asked: list[tuple[str, str, dict[str, list[str]], dict[str, str]]] = field(default_factory=list)
-    url: str = ""
+from tests.measure.http_server import QUICK, Script, matrix, patient, serving
 
 
 @pytest.fixture
 def server() -> Iterator[Script]:
-    script = Script()
-    stop = threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-            script.asked.append((self.command, self.path, parse_qs(body), dict(self.headers)))
-            stop.wait(script.hang)
-            self.send_response(script.status)
-            self.send_header("Content-Length", str(len(script.body)))
-            for name, value in script.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            for i in range(0, len(script.body), 1 if script.drip else len(script.body) or 1):
-                self.wfile.write(script.body[i : i + 1] if script.drip else script.body)
-                self.wfile.flush()
-                if script.drip and stop.wait(script.drip):
-                    return
-
-        do_GET = do_POST  # noqa: N815 -- http.server's spelling
-
-        def log_message(self, *args: object) -> None: ...
-
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except OSError:
-                self.close_connection = True
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    script.url = f"http://127.0.0.1:{http.server_port}"
-    yield script
-    stop.set()
-    http.shutdown()
-    http.server_close()
+    with serving(Script()) as script:
+        yield script
 
 
-def matrix(*rows: tuple[dict[str, str], list[list[object]]], **more: object) -> bytes:
-    result = [{"metric": labels, "values": values} for labels, values in rows]
-    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}, **more}).encode()
+def asking(provider: Prometheus) -> Asking:
+    return Asking(provider, replica_label=provider.settings.replica_label)
 
 
-QUICK = {"read_seconds": 0.3, "deadline_seconds": 0.8}
-
-
-def settings(script: Script, **changes: float) -> PrometheusSettings:
-    patient = {"connect_seconds": 5.0, "read_seconds": 10.0, "deadline_seconds": 15.0, **changes}
-    return PrometheusSettings(url=script.url, **patient)  # type: ignore[arg-type]
-
-
-async def answer(script: Script, **changes: float) -> object:
-    prometheus = Prometheus(settings(script, **changes))
+async def answer(script: Script, **changes: object) -> object:
+    prometheus = Prometheus(patient(script, **changes))
     try:
-        polls = await prometheus.ask(traefik(latency=False))
+        polls = await asking(prometheus).ask(traefik(latency=False))
     finally:
         prometheus.close()
     return polls[0].answers[REQUESTS]
 
 
-async def fault(script: Script, **changes: float) -> ProviderFault:
+async def fault(script: Script, **changes: object) -> ProviderFault:
     found = await answer(script, **changes)
     assert isinstance(found, ProviderFault)
     return found
@@ -115,7 +54,7 @@ async def test_samples_arrive_with_their_arm_and_what_is_no_number_is_dropped(se
 async def test_the_query_is_sent_as_a_form_with_explicit_time_and_timeout(server: Script) -> None:
     server.body = matrix()
     await answer(server)
-    command, path, form, headers = next(each for each in server.asked if "requests_total" in each[2]["query"][0])
+    command, path, form, headers = next(each for each in server.asked if "requests_total" in each.query)
     assert (command, path) == ("POST", "/api/v1/query")
     assert headers["Content-Type"] == "application/x-www-form-urlencoded"
     assert form["query"][0].startswith("traefik_service_requests_total{")
@@ -125,8 +64,8 @@ async def test_the_query_is_sent_as_a_form_with_explicit_time_and_timeout(server
 
 async def test_missed_polls_are_read_from_one_answer_each_up_to_its_time(server: Script) -> None:
     server.body = matrix((ROW, [[100, "1"], [105, "2"], [110, "3"]]), ({**ROW, "code": "500"}, [[110, "1"]]))
-    prometheus = Prometheus(settings(server))
-    polls = await prometheus.ask(traefik(101.0, 106.0, 111.0))
+    prometheus = Prometheus(patient(server))
+    polls = await asking(prometheus).ask(traefik(101.0, 106.0, 111.0))
     prometheus.close()
     assert len(server.asked) == 3
     lengths = [[len(s.samples) for s in poll.answers[REQUESTS]] for poll in polls]  # type: ignore[union-attr]
@@ -159,14 +98,26 @@ async def test_a_server_error_is_transient_and_asked_for_once(server: Script) ->
     server.status, server.body = 503, b"down"
     found = await fault(server)
     assert (found.kind, found.permanent) == (FaultKind.SERVER_ERROR, False)
-    assert len([path for _, path, _, _ in server.asked if path == "/api/v1/query"]) == 2  # one per query, no retry
+    assert len([asked for asked in server.asked if asked.path == "/api/v1/query"]) == 2  # one per query, no retry
 
 
-@pytest.mark.parametrize("status", [400, 422, 401, 404])
-async def test_a_refusal_is_permanent(server: Script, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, FaultKind.REFUSED),
+        (422, FaultKind.REFUSED),
+        (413, FaultKind.REFUSED),
+        (401, FaultKind.DENIED),
+        (403, FaultKind.DENIED),
+        (404, FaultKind.NOT_PROMETHEUS),
+        (204, FaultKind.NOT_PROMETHEUS),
+    ],
+)
+async def test_a_refusal_is_permanent(server: Script, status: int, kind: FaultKind) -> None:
     server.status, server.body = status, b'{"status":"error","errorType":"bad_data","error":"parse error"}'
     found = await fault(server)
-    assert (found.kind, found.permanent) == (FaultKind.REFUSED, True)
+    assert (found.kind, found.permanent) == (kind, True)
+    assert "parse error" not in found.message
 
 
 async def test_too_many_requests_is_transient(server: Script) -> None:
@@ -215,13 +166,13 @@ async def test_a_huge_answer_is_not_read_to_its_end(server: Script, packed: bool
 
 async def test_a_redirect_is_not_followed(server: Script) -> None:
     server.status, server.headers = 302, {"Location": f"{server.url}/elsewhere"}
-    assert (await fault(server)).kind is FaultKind.REFUSED
-    assert all(path == "/api/v1/query" for _, path, _, _ in server.asked)
+    assert (await fault(server)).kind is FaultKind.NOT_PROMETHEUS
+    assert all(asked.path == "/api/v1/query" for asked in server.asked)
 
 
 async def test_a_server_that_is_not_there_is_unreachable(server: Script) -> None:
-    prometheus = Prometheus(PrometheusSettings(url="http://127.0.0.1:1", connect_seconds=0.3))
-    polls = await prometheus.ask(traefik())
+    prometheus = Prometheus(ProviderSettings(url="http://127.0.0.1:1", connect_seconds=0.3))
+    polls = await asking(prometheus).ask(traefik())
     prometheus.close()
     found = polls[0].answers[REQUESTS]
     assert isinstance(found, ProviderFault)
@@ -233,23 +184,23 @@ async def test_the_token_is_read_anew_for_each_request(
 ) -> None:
     token = tmp_path_factory.mktemp("token") / "token"
     server.body = matrix()
-    prometheus = Prometheus(PrometheusSettings(url=server.url, token_file=str(token)))
+    prometheus = Prometheus(ProviderSettings(url=server.url, token_file=str(token)))
     for text in ("first", "second"):
         token.write_text(f"{text}\n", encoding="utf-8")
-        await prometheus.ask(traefik(latency=False))
+        await asking(prometheus).ask(traefik(latency=False))
     prometheus.close()
-    assert {headers["Authorization"] for _, _, _, headers in server.asked} == {"Bearer first", "Bearer second"}
+    assert {asked.headers["Authorization"] for asked in server.asked} == {"Bearer first", "Bearer second"}
 
 
 async def test_a_hanging_server_leaves_the_loop_free_and_threads_bounded(server: Script) -> None:
     server.hang = 30
-    prometheus = Prometheus(settings(server, **QUICK, threads=2))
+    prometheus = Prometheus(patient(server, **QUICK, concurrency=2))
     before = {thread.ident for thread in threading.enumerate()}
-    asking = [asyncio.create_task(prometheus.ask(traefik())) for _ in range(20)]
+    under_way = [asyncio.create_task(asking(prometheus).ask(traefik())) for _ in range(20)]
     began = time.monotonic()
     await asyncio.sleep(0.05)
     assert time.monotonic() - began < 0.7
-    polls = await asyncio.gather(*asking)
+    polls = await asyncio.gather(*under_way)
     prometheus.close()
     assert all(isinstance(poll.answers[REQUESTS], ProviderFault) for (poll,) in polls)
     ours = [each for each in threading.enumerate() if each.name.startswith("prometheus") and each.ident not in before]
@@ -258,10 +209,129 @@ async def test_a_hanging_server_leaves_the_loop_free_and_threads_bounded(server:
 
 async def test_whether_a_revision_has_any_series_can_be_asked(server: Script) -> None:
     server.body = matrix((ROW, [[100, "1"]]))
-    prometheus = Prometheus(settings(server))
-    assert await prometheus.sees(traefik(), "old") is True
-    assert await prometheus.sees(traefik(), "new") is False
+    prometheus = Prometheus(patient(server))
+    assert await asking(prometheus).sees(traefik(), "old") is True
+    assert await asking(prometheus).sees(traefik(), "new") is False
     server.status = 503
-    assert isinstance(await prometheus.sees(traefik(), "old"), ProviderFault)
+    assert isinstance(await asking(prometheus).sees(traefik(), "old"), ProviderFault)
     prometheus.close()
-    assert NEW_PATTERN in server.asked[0][2]["query"][0]  # asked one after the other
+    assert NEW_PATTERN in server.asked[0].query  # asked one after the other
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_an_answer_in_chunks_is_read_whole(server: Script, packed: bool) -> None:
+    body = matrix((ROW, [[100 + i / 1000, str(i)] for i in range(5_000)]))
+    server.body, server.chunked = gzip.compress(body) if packed else body, True
+    server.headers = {"Content-Encoding": "gzip"} if packed else {}
+    found = await answer(server)
+    assert isinstance(found, tuple)
+    assert [len(series.samples) for series in found] == [5_000]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_answer_that_breaks_off_is_no_answer(server: Script, chunked: bool) -> None:
+    server.body, server.missing, server.chunked = matrix((ROW, [[100, "1"]])), 10, chunked
+    found = await fault(server)
+    assert found.kind in (FaultKind.UNREACHABLE, FaultKind.NOT_PROMETHEUS)
+
+
+async def test_the_thread_of_a_dripping_answer_ends_with_its_deadline(server: Script) -> None:
+    server.body, server.drip = matrix((ROW, [[100, "1"]] * 2000)), 0.02
+    before = {thread.ident for thread in threading.enumerate()}
+    await fault(server, **QUICK)
+    ours = [each for each in threading.enumerate() if each.name.startswith("prometheus") and each.ident not in before]
+    for thread in ours:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in ours)
+
+
+@pytest.mark.parametrize(("seconds", "off"), [(-90, True), (90, True), (2, False), (-2, False)])
+async def test_a_clock_that_is_not_ours_makes_an_answer_no_data(server: Script, seconds: float, off: bool) -> None:
+    server.body = matrix((ROW, [[100, "1"]]))
+    prometheus = Prometheus(patient(server), now=lambda: time.time() + seconds)
+    (poll,) = await asking(prometheus).ask(traefik(latency=False))
+    prometheus.close()
+    found = poll.answers[REQUESTS]
+    assert isinstance(found, ProviderFault) is off
+    if isinstance(found, ProviderFault):
+        assert (found.kind, found.permanent) == (FaultKind.CLOCK, False)
+        assert "NTP" in found.message and "90" not in found.message
+
+
+@pytest.mark.parametrize("headers", [{"Date": "yesterday"}, {"Date": "Thu, 01 Jan 1970 00:00:00 GMT", "Age": "9"}])
+async def test_a_date_that_says_nothing_is_left_alone(server: Script, headers: dict[str, str]) -> None:
+    server.body, server.headers = matrix((ROW, [[100, "1"]])), headers
+    assert isinstance(await answer(server), tuple)
+
+
+async def test_where_no_place_becomes_free_it_is_said_that_we_are_too_many(server: Script) -> None:
+    server.hang = 30
+    outcomes: list[str] = []
+    settings = patient(server, read_seconds=30.0, deadline_seconds=0.3, concurrency=1)
+    prometheus = Prometheus(settings, on_query=lambda _name, outcome, _seconds: outcomes.append(outcome))
+    (poll,) = await asking(prometheus).ask(traefik(latency=False))
+    prometheus.close()
+    told = [answer for answer in poll.answers.values() if isinstance(answer, ProviderFault)]
+    assert sorted(outcomes) == ["busy", "timeout"]
+    assert [fault.kind for fault in told] == [FaultKind.TIMEOUT] * 2
+    assert sum("raise its concurrency" in fault.message for fault in told) == 1
+    assert prometheus.state == "closed"
+
+
+async def test_each_query_is_told_with_its_outcome(server: Script) -> None:
+    told: list[tuple[str, str]] = []
+    server.body = matrix()
+    prometheus = Prometheus(
+        patient(server, name="mimir"), on_query=lambda name, outcome, seconds: told.append((name, outcome))
+    )
+    await asking(prometheus).ask(traefik(latency=False))
+    server.status = 503
+    await asking(prometheus).ask(traefik(latency=False))
+    prometheus.close()
+    assert told == [("mimir", "ok")] * 2 + [("mimir", "serverError")] * 2
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_795_316_400.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_a_provider_that_fails_again_and_again_is_left_alone_and_asked_by_one_query_first(server: Script) -> None:
+    clock = Clock()
+    server.status = 503
+    server.headers = {"Date": "-"}
+    prometheus = Prometheus(patient(server, name="mimir"), monotonic=clock, now=clock)
+    for _ in range(2):
+        await asking(prometheus).ask(traefik())
+    assert (prometheus.state, len(server.asked)) == ("open", 6)
+    (poll,) = await asking(prometheus).ask(traefik())
+    told = poll.answers[REQUESTS]
+    assert isinstance(told, ProviderFault)
+    assert len(server.asked) == 6
+    assert told.kind is FaultKind.SERVER_ERROR
+    assert told.message == (
+        "Failing since 2026-11-22T03:00:00Z, asked again every 10 s: Prometheus `mimir` answered 503; look at its log."
+    )
+    clock.now += 10
+    assert prometheus.state == "halfOpen"
+    await asking(prometheus).ask(traefik())
+    assert len(server.asked) == 7, "one query tried, the two beside it waited for what it found"
+    clock.now += 10
+    server.status, server.body = 200, matrix()
+    (poll,) = await asking(prometheus).ask(traefik())
+    prometheus.close()
+    assert (prometheus.state, len(server.asked)) == ("closed", 10)
+    assert set(poll.answers.values()) == {()}, "those that waited were asked once it answered"
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_a_refused_query_says_nothing_about_the_provider(server: Script, status: int) -> None:
+    server.status = status
+    prometheus = Prometheus(patient(server))
+    for _ in range(5):
+        await asking(prometheus).ask(traefik())
+    prometheus.close()
+    assert (prometheus.state, len(server.asked)) == ("closed", 15)

@@ -3,7 +3,7 @@ from math import inf, nan
 import pytest
 
 from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, Arm, ArmPod, Arms, Sample
-from modelrollout.measure.queries import REVISION_SERIES_LABEL, one_of, queries, quoted, read_series
+from modelrollout.measure.queries import REVISION_SERIES_LABEL, literal, queries, quoted, read_series
 from tests.measure.arms import NEW, NEW_PATTERN, OLD, OLD_PATTERN, mlserver, traefik
 
 ONE = (Sample(100, 1), Sample(105, 2))
@@ -38,7 +38,7 @@ def test_without_pods_nothing_is_asked() -> None:
 def test_no_value_can_end_its_string_or_match_another() -> None:
     assert quoted('a"} or up{x="') == '"a\\"} or up{x=\\""'
     assert quoted("a\\") == '"a\\\\"'
-    assert one_of(["a.b", "c|.*"]) == '"a\\\\.b|c\\\\|\\\\.\\\\*"'
+    assert quoted(literal("c|.*")) == '"c\\\\|\\\\.\\\\*"'
 
 
 def test_gateway_series_are_told_apart_by_their_exact_service() -> None:

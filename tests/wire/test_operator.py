@@ -15,6 +15,7 @@ import pytest
 
 import modelrollout
 from modelrollout import names
+from modelrollout.__main__ import EXIT_USAGE, operate
 from modelrollout.cluster.kinds import CONTROLLER_REVISION, DEPLOYMENT, LEASE, MODEL_DEPLOYMENT, SERVICE, WATCHED
 from modelrollout.settings import Settings
 from tests.fakeapi.documents import a_model_deployment
@@ -298,3 +299,8 @@ async def test_probes_and_metrics_answer(api: FakeApi, settings: Settings, unuse
                 return
             await asyncio.sleep(0.05)
         raise AssertionError("series of a deleted object stay")
+
+
+async def test_providers_that_cannot_be_read_end_the_start(settings: Settings, tmp_path: Path) -> None:
+    wrong = replace(settings, prometheus_providers_file=tmp_path / "providers.yaml")
+    assert await operate(wrong, asyncio.Event()) == EXIT_USAGE

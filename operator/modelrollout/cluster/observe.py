@@ -49,11 +49,13 @@ def observe(
     routers: Mapping[str, ReadsRoute],
     evidence_of: Callable[[str], Evidence | None],
     refusal: Callable[[ModelDeployment], Remark | None],
+    *,
+    lags: tuple[tuple[str, float], ...] = (),
 ) -> Observed | None:
     """The whole world of one walk; None where there is no such ModelDeployment.
 
     `evidence_of` is the memory of what came since the last checkpoint, by the ModelDeployment's uid. `refusal` is
-    what only the operator can see to be impossible in a spec.
+    what only the operator can see to be impossible in a spec; `lags` by how many seconds each metrics provider is late.
     """
     live = store.model_deployment(key)
     if live is None:
@@ -92,6 +94,7 @@ def observe(
         evidence=evidence,
         checkpointed_at=None if written_up_to is None else datetime.fromtimestamp(written_up_to, UTC),
         checkpoint_eval=written_up_to,
+        lags=lags,
     )
 
 

@@ -61,11 +61,15 @@ def judge(
     guardrail: str | None = None,
     shifted: bool,
     paused: timedelta = timedelta(0),
+    lag: float = 0.0,
 ) -> Judgement:
-    """What to do now. `shifted`: the route is seen accepted; `paused`: time of the step that does not count."""
+    """What to do now. `shifted`: the route is seen accepted; `paused`: time of the step that does not count.
+
+    `lag`: seconds by which the metrics are always late, so that their age says nothing.
+    """
     if not is_compared(evidence, settings):
         return findings.uncompared(evidence, guardrail)
-    reading = _reading(evidence, settings, now, guardrail, paused=paused)
+    reading = _reading(evidence, settings, now, guardrail, paused=paused, lag=lag)
     action, reason = decide(reading, settings, timing)
     if evidence.regression is not None and guardrail is None:
         action, reason = Action.ROLLBACK, "regression"
@@ -83,16 +87,16 @@ def judge(
 
 
 def _reading(
-    evidence: Evidence, settings: AnalysisSettings, now: float, guardrail: str | None, *, paused: timedelta
+    evidence: Evidence, settings: AnalysisSettings, now: float, guardrail: str | None, *, paused: timedelta, lag: float
 ) -> Reading:
     stands = standing(evidence, settings)
     t = max(0.0, now - evidence.step_at - paused.total_seconds())
     last = evidence.step_at if evidence.last_eval is None else evidence.last_eval
-    recent = now - last <= max(15.0, 3 * period(evidence, settings))
+    recent = now - lag - last <= max(15.0, 3 * period(evidence, settings))
     return Reading(
         stands=stands,
         t=t,
-        since_data=min(t, max(0.0, now - evidence.last_data_at)),
+        since_data=min(t, max(0.0, now - lag - evidence.last_data_at)),
         log_evidence=stands.log_evidence,
         bad_canary=stands.bad_canary,
         n_canary=evidence.step_requests.n_canary,

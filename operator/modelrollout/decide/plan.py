@@ -19,8 +19,6 @@ from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Action, Checkpoint, Measure, Plan
 
 CHECKPOINT_EVERY = timedelta(seconds=60)
-SCRAPE_LAG = 0.5
-"""Seconds that a Prometheus which scrapes by itself is given before a grid time is asked for."""
 
 
 def plan(observed: Observed, now: datetime) -> Plan:
@@ -58,7 +56,7 @@ def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
     in_a_hurry = answer.intent is None and answer.wake_after == AGAIN
     if other_decision or in_a_hurry or view.observed.deleting:
         return answer
-    due = polls_due(evidence, view.settings, view.now.timestamp(), lag=SCRAPE_LAG)
+    due = polls_due(evidence, view.settings, view.now.timestamp(), lag=view.lag)
     decides = answer.intent is not None
     riders: list[Action] = []
     if due:
@@ -86,5 +84,5 @@ def _worth_saving(view: View, evidence: Evidence, *, decides: bool) -> bool:
 
 def _until_poll(view: View, evidence: Evidence) -> timedelta:
     now = view.now.timestamp()
-    at = next_poll(evidence, view.settings, now, lag=SCRAPE_LAG)
+    at = next_poll(evidence, view.settings, now, lag=view.lag)
     return max(timedelta(seconds=at - now), timedelta(milliseconds=10))

@@ -25,6 +25,7 @@ _MUST_FIX = {
     Reason.UNKNOWN_PRESET,
     Reason.PORT_CLASH,
     Reason.NO_METRICS,
+    Reason.UNKNOWN_PROVIDER,
 }
 _FAILED_START = {
     Reason.CRASH_LOOP,

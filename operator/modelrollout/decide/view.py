@@ -7,7 +7,7 @@ from functools import cached_property
 from modelrollout.decide.capacity import candidate_wish, stable_wish
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.judge import judge
-from modelrollout.domain.analysis import AnalysisSettings, Judgement, Mode, StepTiming
+from modelrollout.domain.analysis import SCRAPE_LAG, AnalysisSettings, Judgement, Mode, StepTiming
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.intent import Intent
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName, Step
@@ -83,6 +83,11 @@ class View:
         """As frozen when the rollout started."""
         return self.desired.analysis if self.intent.analysis is None else analysis_settings(self.intent.analysis)
 
+    @property
+    def lag(self) -> float:
+        """Seconds after a grid time until the metrics provider has its samples."""
+        return dict(self.observed.lags).get(self.settings.provider, SCRAPE_LAG)
+
     @cached_property
     def timing(self) -> StepTiming:
         step = self.step
@@ -135,6 +140,7 @@ class View:
             guardrail=None,
             shifted=route.accepted and route.carries(routing),
             paused=self.pause,
+            lag=self.lag,
         )
 
     @cached_property

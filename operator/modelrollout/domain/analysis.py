@@ -18,6 +18,11 @@ TARGETS = "targets"
 """Names of the queries of one poll: all requests, bad requests that have a series of their own,
 latency buckets, and the series that shows that a target was scraped at all."""
 
+DEFAULT_PROVIDER = "default"
+"""The metrics provider that is asked where the spec names none."""
+SCRAPE_LAG = 0.5
+"""Seconds that a Prometheus which scrapes by itself is given before a grid time is asked for."""
+
 
 class Mode(StrEnum):
     ENFORCE = "enforce"
@@ -162,6 +167,8 @@ def _default_metrics() -> tuple[MetricSettings, ...]:
 class AnalysisSettings:
     mode: Mode = Mode.ENFORCE
     source: Source = Source.GATEWAY
+    provider: str = DEFAULT_PROVIDER
+    """One of the operator's metrics providers, by name."""
     poll: timedelta | None = None
     """Seconds between looks; None: the scrape interval, seen from the data, from 1 to 60 s."""
     alpha: float = 0.01
@@ -262,6 +269,8 @@ class Series:
 
 class FaultKind(StrEnum):
     UNREACHABLE = "unreachable"
+    DENIED = "denied"
+    """Credentials or certificates are missing, or not accepted."""
     TIMEOUT = "timeout"
     REFUSED = "refused"
     SERVER_ERROR = "serverError"
@@ -269,6 +278,8 @@ class FaultKind(StrEnum):
     WRONG_TYPE = "wrongType"
     PARTIAL = "partial"
     TOO_LARGE = "tooLarge"
+    CLOCK = "clock"
+    """Its clock is not ours, so that its samples are not of the span that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,10 @@ class Reason(StrEnum):
         "NoMetrics",
         "The runtime has no series to compare; nothing moves until it has or analysis.mode is none.",
     )
+    UNKNOWN_PROVIDER = (
+        "UnknownProvider",
+        "spec.analysis.provider names no metrics provider of this operator; nothing moves until it does.",
+    )
     REFUSED = "Refused", "The API server refused an object of ours."
 
     # the world must heal

@@ -99,6 +99,8 @@ class Observed:
     evidence: Evidence | None = None
     checkpointed_at: datetime | None = None
     checkpoint_eval: float | None = None
+    lags: tuple[tuple[str, float], ...] = ()
+    """Seconds by which the samples of each metrics provider are late; known from the operator's settings."""
 
     def snapshot(self, revision: str | None) -> Snapshot | None:
         return next((each for each in self.snapshots if each.revision == revision), None)

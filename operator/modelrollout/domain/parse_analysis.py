@@ -1,6 +1,7 @@
 """`spec.analysis` as values, from the spec and from the text that was frozen when a rollout started. Pure."""
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ _TIMES = {
 _NUMBERS = {"alpha": "alpha", "beta": "beta", "suspicious": "suspicious"}
 _COUNTS = {"minBad": 1_000_000, "minRequests": 100_000_000}
 _MAX_METRICS = 2
+_PROVIDER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
 def analysis_settings(text: str | None) -> AnalysisSettings:
@@ -55,6 +57,8 @@ def read_analysis(field: Field) -> AnalysisSettings:
         given["mode"] = Mode(field["mode"].one_of(*Mode))
     if field["source"].given:
         given["source"] = Source(field["source"].one_of(*Source))
+    if field["provider"].given:
+        given["provider"] = field["provider"].matching(_PROVIDER, "write a name such as default")
     if field["onInconclusive"].given:
         given["on_inconclusive"] = OnInconclusive(field["onInconclusive"].one_of(*OnInconclusive))
     if field["onHoldTimeout"].given:

@@ -28,18 +28,13 @@ from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.plan import Measure
-from modelrollout.measure.prometheus import Prometheus
+from modelrollout.measure.providers import Providers
 from modelrollout.measure.queries import MeasurePlan
 from modelrollout.measure.series import SeriesPreset, series_for
 
 GATEWAY = "traefik"
 """The gateway's series preset."""
 
-_NO_PROMETHEUS = ProviderFault(
-    kind=FaultKind.UNREACHABLE,
-    message="This operator knows no Prometheus. Its administrator must set MODELROLLOUT_PROMETHEUS_URL.",
-    permanent=True,
-)
 _NO_SERIES = ProviderFault(
     kind=FaultKind.REFUSED,
     message="The runtime has no series that can be compared. Set spec.analysis.mode to none, or source to gateway.",
@@ -48,10 +43,10 @@ _NO_SERIES = ProviderFault(
 
 
 class PrometheusProber:
-    """Answers a `Measure` by one Prometheus; None where the administrator named none."""
+    """Answers a `Measure` by the provider that the spec names."""
 
-    def __init__(self, prometheus: Prometheus | None, *, on_asked: Callable[[Poll], None] | None = None) -> None:
-        self._prometheus = prometheus
+    def __init__(self, providers: Providers, *, on_asked: Callable[[Poll], None] | None = None) -> None:
+        self._providers = providers
         self._on_asked = on_asked
 
     async def measure(self, action: Measure, observed: Observed) -> Evidence:
@@ -68,8 +63,9 @@ class PrometheusProber:
         self, action: Measure, observed: Observed, settings: AnalysisSettings, arms: Arms
     ) -> tuple[Poll, ...]:
         preset = preset_of(settings, observed, action.evidence.stable)
-        if self._prometheus is None or preset is None:
-            fault = _NO_PROMETHEUS if self._prometheus is None else _NO_SERIES
+        provider = self._providers.named(settings.provider)
+        if isinstance(provider, ProviderFault) or preset is None:
+            fault = provider if isinstance(provider, ProviderFault) else _NO_SERIES
             return tuple(Poll(at=at, answers={REQUESTS: fault, LATENCY: fault}) for at in action.polls)
         plan = MeasurePlan(
             namespace=observed.key.namespace,
@@ -79,7 +75,7 @@ class PrometheusProber:
             since=measure_since(action.evidence),
             latency=any(metric.kind is Kind.HISTOGRAM for metric in settings.metrics),
         )
-        return await self._prometheus.ask(plan)
+        return await provider.ask(plan)
 
 
 def preset_of(settings: AnalysisSettings, observed: Observed, revision: str) -> SeriesPreset | None:

@@ -38,10 +38,31 @@ class MeasurePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """A range selector in the parts that several queries may have in common."""
+
+    before: str
+    """Series name and every forced matcher, up to the arms' values."""
+    values: tuple[str, ...]
+    """Patterns of `label`, already escaped; none where the series are asked for whole."""
+    after: str
+    label: str
+    """By which its rows are told from those of others."""
+    seconds: int
+
+    @property
+    def text(self) -> str:
+        chosen = quoted("|".join(self.values)) if self.values else ""
+        return f"{self.before}{chosen}{self.after}[{self.seconds}s]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     name: str
     text: str
     at: float
+    selector: Selector | None = None
+    """What `text` was made of, where others may be asked together with it."""
 
 
 def quoted(value: str) -> str:
@@ -50,9 +71,9 @@ def quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def one_of(values: Iterable[str]) -> str:
-    """A PromQL string that matches exactly these values (matchers are anchored)."""
-    return quoted("|".join("".join(f"\\{c}" if c in _META else c for c in value) for value in values))
+def literal(value: str) -> str:
+    """A pattern that matches exactly this value (matchers are anchored)."""
+    return "".join(f"\\{c}" if c in _META else c for c in value)
 
 
 def queries(plan: MeasurePlan) -> tuple[Query, ...]:
@@ -61,23 +82,27 @@ def queries(plan: MeasurePlan) -> tuple[Query, ...]:
     values = _arm_values(plan)
     if not values:
         return ()
-    span = f"[{ceil(at - plan.since) + 1}s]"
-    chosen_arms = quoted("|".join(values)) if preset.source is Source.GATEWAY else one_of(values)
-    arms = f"{preset.arm}=~{chosen_arms}"
+    seconds = ceil(at - plan.since) + 1
     forced = f"namespace={quoted(plan.namespace)}," if preset.source is Source.SERVER else ""
     chosen = "".join(f",{label}{sign}{quoted(value)}" for label, sign, value in preset.matchers)
-    texts = {REQUESTS: f"{preset.requests}{{{forced}{arms}{chosen}}}{span}"}
+
+    def arms(series: str, matchers: str) -> Selector:
+        before = f"{series}{{{forced}{preset.arm}=~"
+        return Selector(before=before, values=values, after=f"{matchers}}}", label=preset.arm, seconds=seconds)
+
+    asked = {REQUESTS: arms(preset.requests, chosen)}
     if plan.latency and preset.latency is not None:
-        texts[LATENCY] = f"{preset.latency}{{{forced}{arms}{chosen}}}{span}"
-    texts[TARGETS] = f"{preset.targets}{{{forced}{arms}}}{span}" if forced else f"{preset.targets}{span}"
-    return tuple(Query(name=name, text=text, at=at) for name, text in texts.items())
+        asked[LATENCY] = arms(preset.latency, chosen)
+    whole = Selector(before=preset.targets, values=(), after="", label=preset.arm, seconds=seconds)
+    asked[TARGETS] = arms(preset.targets, "") if forced else whole
+    return tuple(Query(name=name, text=each.text, at=at, selector=each) for name, each in asked.items())
 
 
 def _arm_values(plan: MeasurePlan) -> tuple[str, ...]:
     both = (plan.arms.stable, plan.arms.candidate)
     if plan.preset.source is Source.GATEWAY:
         return tuple(arm.service for arm in both if arm.service)
-    return tuple(pod.name for arm in both for pod in arm.pods)
+    return tuple(literal(pod.name) for arm in both for pod in arm.pods)
 
 
 def read_series(
