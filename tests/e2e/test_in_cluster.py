@@ -53,9 +53,8 @@ def test_the_demo_comes_out_as_told(world: World, operators: Operators, companio
     assert told.returncode == 0, told.stdout + told.stderr
 
 
-def test_the_other_replica_takes_over_when_the_leader_is_killed(
-    empty_place: Place,
-) -> None:
+def test_another_process_takes_over_when_the_leader_is_killed(empty_place: Place) -> None:
+    """The other replica, or the killed one's successor in its pod: kubelet restarts it long before the Lease ends."""
     place, operators = empty_place, empty_place.operators
     assert place.world.devcluster
     operators.in_cluster()
@@ -70,7 +69,6 @@ def test_the_other_replica_takes_over_when_the_leader_is_killed(
     place.until_so("another leads", lambda: operators.leader() not in ("", leader))
     took = time.monotonic() - since
     place.notes.append(("seconds without a leader", round(took, 1)))
-    assert _pod_of(operators.leader()) != _pod_of(leader)
     assert took <= LEASE_SECONDS + NOISE
     assert place.until_stable().stable == second
     assert place.route_of(second) == [20, 50, 100]
