@@ -1,4 +1,4 @@
-"""How long until a canary that turns bad is found out, by when it turns: raw counters and judge, in simulated time.
+"""How long until a canary that turns bad is found out, by when it turns: counters and rules, in simulated time.
 
 What `detection` cannot give: a canary that is good at first. Needs no cluster.
 """
@@ -7,13 +7,10 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 
 from benchmarks.result import Result, Spread, Table
-from modelrollout.decide.evidence import absorb, begin, enter_step, measure_since, polls_due
-from modelrollout.decide.judge import judge
-from modelrollout.domain.analysis import Action, AnalysisSettings, StepTiming
-from tests.decide.simulated import ARMS, World
+from benchmarks.spec import simulated_spec
+from modelrollout.simulate import Scenario, Version, roll_out
 
 REPETITIONS = 100
 RATE = 50.0
@@ -21,10 +18,8 @@ WEIGHT = 10
 ERROR_RATE = 0.5
 GOOD_FOR = (0.0, 30.0, 110.0)
 """Seconds in the step until the canary turns bad."""
-BEGUN = 65.0
-LOOK = 0.1
 LONGEST = 120.0
-SETTINGS = AnalysisSettings(poll=timedelta(seconds=1))
+SPEC = simulated_spec(weights=(WEIGHT,), analysis={"poll": "1s"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,22 +29,12 @@ class Case:
 
 
 def found_out(case: Case) -> float | None:
-    """Seconds from the first bad answer to the rollback's decision; None where it never came."""
-    world = World(seed=case.seed, rps=RATE, scrape=1.0)
-    world.run_to(BEGUN)
-    evidence = begin(SETTINGS, stable="old", candidate="new", attempt="1", steps=2, at=world.now)
-    world.weight = WEIGHT
-    evidence = enter_step(evidence, SETTINGS, step=0, weight=WEIGHT, at=world.now)
-    turns, timing = BEGUN + case.good_for, StepTiming.of(SETTINGS)
-    while world.now < turns + LONGEST:
-        if world.now >= turns and world.rate_new < ERROR_RATE:
-            world.rate_new, world.first_bad = ERROR_RATE, None
-        world.run_to(round(world.now + LOOK, 3))
-        for at in polls_due(evidence, SETTINGS, world.now):
-            evidence = absorb(evidence, SETTINGS, world.poll(at, measure_since(evidence)), ARMS)
-        if judge(evidence, SETTINGS, timing, world.now, shifted=True).action is Action.ROLLBACK:
-            return world.now - (turns if world.first_bad is None else world.first_bad)
-    return None
+    """Seconds from the first bad answer to the rollback's decision; None where it came too late or never."""
+    scenario = Scenario(
+        requests_per_second=RATE, candidate=Version(error_rate=ERROR_RATE), good_for=case.good_for, scrape=1.0
+    )
+    seconds = roll_out(SPEC, scenario, case.seed).seconds_from_first_bad
+    return seconds if seconds is not None and seconds <= LONGEST else None
 
 
 def measure(repetitions: int | None) -> Result:

@@ -1,8 +1,9 @@
-"""How many healthy rollouts the analysis undoes: raw counters, scrapes, polls and judge, in simulated time.
+"""How many healthy rollouts the analysis undoes: counters, scrapes, polls and rules, in simulated time.
 
 Both revisions fail 0.5 % of their requests and answer alike; 50 to 200 requests a second, weights 10, 25 and 50 %,
-default margins, scrapes every 1 or 5 s. Every request is drawn one by one and every scrape is a sample, as on a
-cluster; only time is not waited for. Needs no cluster. Half a second of CPU each, on all cores, at low priority.
+default margins, scrapes every 1 or 5 s. What comes between two scrapes is drawn as counts, and every scrape is a
+sample, as on a cluster; only time is not waited for. Needs no cluster. Half a second of CPU each, on all cores, at low
+priority.
 """
 
 import os
@@ -11,14 +12,15 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 
 from benchmarks.result import Result, Spread, Table, Target
-from modelrollout.domain.analysis import AnalysisSettings
-from tests.decide.simulated import World, roll_out
+from benchmarks.spec import simulated_spec
+from modelrollout.simulate import Ending, Scenario, roll_out
+from modelrollout.simulate.study import upper_bound
 
 ROLLOUTS = 1000
-ALPHA = AnalysisSettings().alpha
+SPEC = simulated_spec(weights=(10, 25, 50), analysis={"minDuration": "60s", "deadline": "120s", "warmup": "0s"})
+ALPHA = SPEC.analysis.alpha
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,45 +34,20 @@ class Rollout:
 
     @property
     def undone(self) -> bool:
-        return self.ending.startswith("Rollback")
+        return self.ending.startswith(Ending.ROLLED_BACK)
 
 
 def one(seed: int) -> Rollout:
     rng = random.Random(seed)
-    world = World(seed=seed, rps=rng.uniform(50, 200), scrape=rng.choice((1.0, 5.0)))
-    ending = roll_out(world, AnalysisSettings(warmup=timedelta(0)))
+    scenario = Scenario(requests_per_second=rng.uniform(50, 200), scrape=rng.choice((1.0, 5.0)))
+    run = roll_out(SPEC, scenario, seed)
+    compared = [step for step in run.steps if step.weight < 100]
     return Rollout(
-        scrape=world.scrape,
-        ending=f"{ending.judgement.action} {ending.judgement.reason}",
-        seconds=ending.at,
-        requests=ending.evidence.requests.n_canary,
+        scrape=scenario.scrape,
+        ending=f"{run.ending} {run.reason}" if run.reason else f"{run.ending}, last step {compared[-1].by}",
+        seconds=sum(step.seconds for step in compared),
+        requests=run.requests,
     )
-
-
-def upper_bound(undone: int, of: int, confidence: float = 0.95) -> float:
-    """The largest true rate that would still show so few in so many (Clopper and Pearson, one-sided).
-
-    0 of 1000 at 95 %: 0.003, the rule of three.
-    """
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _at_most(undone, of, middle) > 1 - confidence:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _at_most(k: int, n: int, p: float) -> float:
-    """Chance of k or fewer of n."""
-    if p >= 1:
-        return 1.0 if k >= n else 0.0
-    term = total = (1 - p) ** n
-    for i in range(1, k + 1):
-        term *= (n - i + 1) / i * p / (1 - p)
-        total += term
-    return total
 
 
 def measure(repetitions: int | None) -> Result:
@@ -101,7 +78,8 @@ def told(rollouts: Sequence[Rollout], workers: int) -> Result:
         measured="Both revisions fail 0.5 % of their requests and take equally long (lognormal, median 100 ms). "
         "Each rollout has its own seed (0, 1, 2, …), 50 to 200 requests a second, the weights 10, 25 and 50 %, "
         "steps of 60 to 120 s, scrapes every 1 or 5 s, both metrics (errors, latency) with the default margins and "
-        "alpha = 0.01. The counters are scraped, polled, counted in blocks and judged by the operator's own code; "
+        "alpha = 0.01. The counters are scraped, polled, counted in blocks, judged and moved on by the operator's own "
+        "code (`modelrollout.simulate`), from the first weight to 100 %; "
         f"only the clock is simulated. {workers} processes at nice 10.",
         targets=(Target.none("healthy rollouts rolled back", undone, count),),
         tables=(
@@ -115,7 +93,7 @@ def told(rollouts: Sequence[Rollout], workers: int) -> Result:
             ),
             Table(
                 title="How they ended",
-                head=("last decision", "rollouts"),
+                head=("ending", "rollouts"),
                 rows=tuple((ending, str(number)) for ending, number in endings.most_common()),
             ),
         ),
@@ -126,8 +104,8 @@ def told(rollouts: Sequence[Rollout], workers: int) -> Result:
                 f"alpha = {100 * ALPHA:g} % of rollouts."
             ),
             (
-                "“Advance proven” ended its last step by proof that the candidate is not worse, “Advance deadline” "
-                "with nothing against it."
+                "A last step that is proven ended by proof that the candidate is not worse, one at its deadline with "
+                "nothing against it."
             ),
         ),
     )

@@ -45,6 +45,8 @@ from modelrollout.render.templates import Templates
 from modelrollout.routers.gateway_api import GatewayApiRouter
 from modelrollout.routers.replica_ratio import ReplicaRatioRouter
 from modelrollout.settings import Settings, SettingsError
+from modelrollout.simulate import command as simulate
+from modelrollout.simulate import replay_command as replay
 from modelrollout.telemetry import Telemetry
 
 EXIT_USAGE = 64
@@ -62,10 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"modelrollout {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="run the operator; its settings are MODELROLLOUT_* environment variables")
+    simulate.add_to(commands, _refusal)
+    replay.add_to(commands)
     try:
-        parser.parse_args(arguments)
+        given = parser.parse_args(arguments)
     except SystemExit as left:
         return EXIT_USAGE if left.code else 0
+    if given.command != "run":
+        code: int = given.act(given)
+        return code
     try:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:
@@ -199,7 +206,7 @@ class _Operator:
             self._telemetry.forget(key)
 
         def refused(desired: ModelDeployment) -> Remark | None:
-            return refusal(desired.model, desired.runtime) or no_metrics(desired) or providers.unknown(desired)
+            return _refusal(desired) or providers.unknown(desired)
 
         return Ports(
             observe=lambda key: observe(key, store, routers, evidence.of, refused, lags=providers.lags),
@@ -292,6 +299,11 @@ async def _end(parts: Sequence[asyncio.Task[Any]]) -> None:
     for part in parts:
         part.cancel()
     await asyncio.gather(*parts, return_exceptions=True)
+
+
+def _refusal(desired: ModelDeployment) -> Remark | None:
+    """What can be told without asking anybody."""
+    return refusal(desired.model, desired.runtime) or no_metrics(desired)
 
 
 def _identity() -> str:

@@ -13,7 +13,7 @@ from benchmarks.load import Request
 from benchmarks.operator_cost import Usage
 from benchmarks.simulated_detection import Case, found_out
 from benchmarks.simulated_detection import told as simulated
-from benchmarks.simulated_healthy_rollouts import upper_bound
+from benchmarks.simulated_healthy_rollouts import one
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.parse import parse
 
@@ -34,11 +34,6 @@ def test_watches_and_the_lease_are_shown_but_not_counted() -> None:
     assert window.rate == 1
     assert window.rows() == [("**at rest**", "**1.0**"), ("at rest: patch modeldeployments/status", "1.0")]
     assert len(window.standing()) == 2
-
-
-def test_none_of_a_thousand_bounds_the_rate_by_the_rule_of_three() -> None:
-    assert upper_bound(0, 1000) == pytest.approx(0.003, abs=1e-5)
-    assert upper_bound(3, 1000) > upper_bound(1, 1000) > upper_bound(0, 1000)
 
 
 def test_the_benchmarks_own_manifest_is_one_that_the_operator_takes() -> None:
@@ -94,6 +89,15 @@ def test_usage_is_read_from_proc_whatever_the_process_is_called() -> None:
 
 def test_this_very_process_uses_memory() -> None:
     assert Usage.of(os.getpid()).memory > 1
+
+
+def test_a_healthy_rollout_is_told_by_what_ended_its_last_step() -> None:
+    rollout = one(3)
+    assert (rollout.ending, rollout.undone) in {
+        ("promoted, last step proven", False),
+        ("promoted, last step deadline", False),
+    }
+    assert 180 <= rollout.seconds <= 360 + 3 * 35
 
 
 def test_a_canary_that_turns_bad_later_is_found_out_too() -> None:

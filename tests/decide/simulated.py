@@ -1,34 +1,33 @@
-"""A world with two revisions behind a gateway, scraped like a real one: counters, not rates."""
+"""A world with two revisions behind a gateway, request by request, scraped like a real one.
+
+`modelrollout.simulate` draws counts instead; that both come to the same is tested in tests/simulate.
+"""
 
 import random
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import accumulate
 from math import inf
 
 from modelrollout.decide.evidence import absorb, begin, enter_step, measure_since, polls_due
 from modelrollout.decide.judge import judge
 from modelrollout.domain.analysis import (
-    LATENCY,
     REQUESTS,
-    TARGETS,
     Action,
     AnalysisSettings,
     Arm,
     Arms,
     Judgement,
     Poll,
-    Sample,
-    Series,
     StepTiming,
 )
 from modelrollout.domain.evidence import Evidence
+from modelrollout.simulate.scraped import Scraped
 
 ARMS = Arms(stable=Arm(revision="old", service="old@gw"), candidate=Arm(revision="new", service="new@gw"))
-BOUNDS = (0.1, 0.25, 0.5, 1.0, inf)
+BOUNDS = (0.1, 0.25, 0.5, 1.0)
+TARGET = "gw/1"
 QUICK = StepTiming(min_duration=timedelta(seconds=60), deadline=timedelta(seconds=120))
 
 
@@ -48,20 +47,17 @@ class World:
     slower: float = 1.0
     scrape: float = 1.0
     weight: int = 0
-    keep: float = 130.0
     first_bad: float | None = None
     now: float = 0.0
     with_latency: bool = True
     _rng: random.Random = field(init=False)
+    _scraped: Scraped = field(init=False)
     _next: float = 0.0
     _next_scrape: float = 0.37
-    _counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    _slow: dict[str, list[int]] = field(default_factory=dict)
-    _samples: dict[tuple[str, str, str], deque[Sample]] = field(default_factory=dict)
-    _scrapes: deque[Sample] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)
+        self._scraped = Scraped(BOUNDS if self.with_latency else None)
         self._next = self._rng.expovariate(self.rps)
 
     def run_to(self, until: float) -> None:
@@ -70,7 +66,7 @@ class World:
                 self._serve(self._next)
                 self._next += self._rng.expovariate(self.rps)
             else:
-                self._scrape_all(self._next_scrape)
+                self._scraped.scrape(TARGET, self._next_scrape)
                 self._next_scrape += self.scrape
         self.now = until
 
@@ -80,51 +76,15 @@ class World:
         bad = self._rng.random() < (self.rate_new if new else self.rate_old)
         if bad and new and self.first_bad is None:
             self.first_bad = at
-        self._count("code", revision, "500" if bad else "200")
+        buckets: list[int] = []
         if self.with_latency:
             took = slowness(self._rng) * (self.slower if new else 1.0)
-            self._slow.setdefault(revision, [0] * len(BOUNDS))[bisect_left(BOUNDS, took)] += 1
-
-    def _count(self, kind: str, revision: str, value: str) -> None:
-        key = (kind, revision, value)
-        self._counts[key] = self._counts.get(key, 0) + 1
-
-    def _scrape_all(self, at: float) -> None:
-        for revision, counts in self._slow.items():
-            for bound, below in zip(BOUNDS, accumulate(counts), strict=True):
-                self._counts["le", revision, str(bound)] = below
-        for key, count in self._counts.items():
-            self._keep(self._samples.setdefault(key, deque()), Sample(at, float(count)))
-        self._keep(self._scrapes, Sample(at, 1.0))
-
-    def _keep(self, samples: deque[Sample], new: Sample) -> None:
-        samples.append(new)
-        while samples[0].t < new.t - self.keep:
-            samples.popleft()
+            buckets = [0] * (len(BOUNDS) + 1)
+            buckets[bisect_left(BOUNDS, took)] = 1
+        self._scraped.add(TARGET, revision, good=int(not bad), bad=int(bad), buckets=buckets)
 
     def poll(self, at: float, since: float = -inf) -> Poll:
-        def cut(samples: deque[Sample]) -> tuple[Sample, ...]:
-            return tuple(s for s in samples if since <= s.t <= at)
-
-        requests: list[Series] = []
-        buckets: list[Series] = []
-        for (kind, revision, value), samples in self._samples.items():
-            series = Series(
-                revision=revision,
-                target="gw/1",
-                labels=((kind, value),),
-                samples=cut(samples),
-                bad=kind == "code" and value == "500",
-                le=float(value) if kind == "le" else None,
-            )
-            (requests if kind == "code" else buckets).append(series)
-        answers = {REQUESTS: tuple(requests), TARGETS: (self._witness(cut(self._scrapes)),)}
-        if self.with_latency:
-            answers[LATENCY] = tuple(buckets)
-        return Poll(at=at, answers=answers, queries={REQUESTS: "requests[60s]"})
-
-    def _witness(self, samples: tuple[Sample, ...]) -> Series:
-        return Series(revision="", target="gw/1", labels=(), samples=samples)
+        return replace(self._scraped.poll(at, since), queries={REQUESTS: "requests[60s]"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ def watched(world: World, evidence: Evidence, until: float) -> Evidence:
 
 
 def a_world(seed: int = 1, **changes: float) -> World:
-    world = World(seed=seed, rps=60, keep=inf, **changes)  # type: ignore[arg-type]
+    world = World(seed=seed, rps=60, **changes)  # type: ignore[arg-type]
     world.run_to(65)
     world.weight = 20
     return world

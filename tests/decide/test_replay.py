@@ -27,7 +27,7 @@ TICK = 0.5
 @cache
 def finished_world(scrape: float) -> World:
     """Everything that was ever scraped; a poll sees only what was there at its time."""
-    world = World(seed=7, rps=60, rate_new=0.01, scrape=scrape, keep=inf)
+    world = World(seed=7, rps=60, rate_new=0.01, scrape=scrape)
     for at, weight in STEPS:
         world.run_to(at)
         world.weight = weight

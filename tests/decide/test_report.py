@@ -8,6 +8,7 @@ import pytest
 
 from modelrollout.decide.plan import plan
 from modelrollout.decide.report import changes, status_of
+from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent import Aborted, Intent
@@ -16,7 +17,7 @@ from modelrollout.domain.model_deployment import InvalidSpec
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Outcome, Plan
 from modelrollout.domain.traffic import RouteSeen
-from tests.builders import GOOD, KEY, NOW, STABLE, a_pod, a_rollout, a_route, a_snapshot, a_workload, at_rest
+from tests.builders import GOOD, KEY, NOW, STABLE, a_pod, a_rollout, a_route, a_snapshot, a_spec, a_workload, at_rest
 from tests.decide.test_rules import regressed
 
 
@@ -207,6 +208,34 @@ def test_a_rollback_is_announced_as_a_warning_once() -> None:
     told = [each for each in changes(before, after) if each.reason == "Regressed"]
     assert [each.warning for each in told] == [True]
     assert changes(after, after) == ()
+
+
+def test_a_rollback_that_is_only_observed_is_told_once_and_changes_nothing() -> None:
+    looks_on = a_spec("2", mode=Mode.OBSERVE)
+    observed = regressed(a_rollout(30, desired=looks_on, intent={"analysis": looks_on.analysis_text}))
+    before = status_of(a_rollout(30), Plan(reason=Reason.ROLLOUT_STARTED, message="", intent=observed.intent), (), NOW)
+    observed = replace(observed, status=before)
+    after = status_of(observed, plan(observed, NOW), (), NOW)
+    told = after.mapping["decisions"][-1]
+    assert (told["action"], told["reason"], told["revision"]) == ("WouldRollBack", "WouldRollBack", GOOD.revision)
+    assert told["message"].startswith("Only observed. With mode enforce: Rolled back at 30 %")
+    assert [each.warning for each in changes(before, after) if each.reason == "WouldRollBack"] == [True]
+    assert after.mapping["rollout"]["weight"] == 30
+    assert conditions(dict(after.mapping))["AnalysisHealthy"] == ("False", "WouldRollBack")
+    again = replace(observed, status=after)
+    assert status_of(again, plan(again, NOW), (), NOW) == after
+
+
+def test_the_next_rollout_tells_its_own_observation() -> None:
+    looks_on = a_spec("2", mode=Mode.OBSERVE)
+    observed = regressed(a_rollout(30, desired=looks_on, intent={"analysis": looks_on.analysis_text}))
+    actions = []
+    for _ in range(2):
+        start = Plan(reason=Reason.ROLLOUT_STARTED, message="", intent=observed.intent)
+        observed = replace(observed, status=status_of(observed, start, (), NOW))
+        observed = replace(observed, status=status_of(observed, plan(observed, NOW), (), NOW))
+        actions = [each["action"] for each in observed.status.mapping["decisions"]]
+    assert actions == ["Start", "WouldRollBack", "Start", "WouldRollBack"]
 
 
 def test_real_shares_are_reported_where_the_router_cannot_give_exact_ones() -> None:

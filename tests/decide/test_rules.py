@@ -9,7 +9,7 @@ from modelrollout.decide import rules
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.plan import plan
 from modelrollout.decide.view import View
-from modelrollout.domain.analysis import Mode
+from modelrollout.domain.analysis import Action, Mode
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence, RegressionFound
 from modelrollout.domain.fragment import Fragment
@@ -266,6 +266,39 @@ def test_without_analysis_a_step_lasts_its_least_time() -> None:
     late = plan(a_rollout(10, since=timedelta(seconds=31), desired=spec, intent=frozen), NOW)
     assert early.intent is None and not any(isinstance(action, Measure) for action in early.actions)
     assert late.intent is not None and late.intent.target == 30
+
+
+OBSERVED = a_spec("2", mode=Mode.OBSERVE)
+
+
+def observing(since: timedelta) -> Observed:
+    """A regression is known to a spec that only looks on."""
+    return regressed(a_rollout(10, since=since, desired=OBSERVED, intent={"analysis": OBSERVED.analysis_text}))
+
+
+def test_what_is_only_observed_moves_by_time_whatever_is_seen() -> None:
+    early, late = plan(observing(timedelta(seconds=10)), NOW), plan(observing(timedelta(seconds=31)), NOW)
+    assert early.intent is None and early.reason is Reason.ANALYSING
+    assert any(isinstance(action, Measure) for action in early.actions), "it is measured all the same"
+    assert early.judgement is not None and early.judgement.action is Action.ROLLBACK
+    known = observing(timedelta(seconds=31))
+    assert known.evidence is not None
+    last = NOW.timestamp() - 1
+    read = replace(known, evidence=replace(known.evidence, last_eval=last), checkpoint_eval=last)
+    moved = plan(read, NOW)
+    assert late.reason is Reason.ANALYSING, "what is due is read first"
+    assert moved.intent is not None and moved.intent.target == 30
+    assert moved.message.startswith(
+        "The step's minDuration is over; analysis.mode is observe. Only observed. With mode enforce: Rolled back"
+    )
+
+
+def test_without_data_what_is_only_observed_moves_on() -> None:
+    frozen = {"analysis": OBSERVED.analysis_text}
+    blind = a_rollout(10, since=timedelta(seconds=90), desired=OBSERVED, intent=frozen)
+    last = NOW.timestamp() - 1
+    answer = plan(replace(blind, evidence=evidence_of(blind, last_eval=last), checkpoint_eval=last), NOW)
+    assert answer.intent is not None and answer.intent.target == 30
 
 
 def test_a_step_that_waits_for_a_person_waits() -> None:

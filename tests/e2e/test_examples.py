@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZE = {"requests": {"cpu": "100m", "memory": "256Mi"}}
 
 
-@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir()))
+@pytest.mark.parametrize("example", sorted(path.parent.name for path in EXAMPLES.glob("*/modeldeployment.yaml")))
 def test_an_example_serves_users(place: Place, example: str) -> None:
     document = yaml.safe_load((EXAMPLES / example / "modeldeployment.yaml").read_text())
     version, name = document["spec"]["model"]["version"], document["metadata"]["name"]

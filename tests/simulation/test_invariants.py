@@ -6,6 +6,7 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.model_deployment import Scaling, ScalingMode
 from tests.builders import a_spec
@@ -160,6 +161,21 @@ def test_a_regression_ends_at_no_traffic_and_is_not_tried_again() -> None:
     comes_to_rest(world)
     assert world.intent.aborted is not None
     assert world.intent.aborted.reason is Reason.REGRESSED
+
+
+def test_a_regression_that_is_only_observed_goes_through_and_is_told_once() -> None:
+    world = a_world((10, 30, 60))
+    world.settle(seconds=60)
+    asks(world, "2")
+    frozen = a_spec("2", mode=Mode.OBSERVE)
+    world.spec = replace(world.spec, analysis=frozen.analysis, analysis_text=frozen.analysis_text)
+    world.traits[world.spec.revision] = Traits(regressed=True)
+    world.settle(seconds=900)
+    assert [weight for _, _, weight in world.raised] == [10, 30, 60, 100]
+    assert world.intent.stable == world.spec.revision
+    decisions = [each["action"] for each in world.status.mapping["decisions"]]
+    assert decisions.count("WouldRollBack") == 1
+    comes_to_rest(world)
 
 
 def test_a_version_that_never_gets_ready_never_sees_a_request() -> None:

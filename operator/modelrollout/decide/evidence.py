@@ -63,7 +63,7 @@ def fits(evidence: Evidence, settings: AnalysisSettings) -> bool:
 
 def is_compared(evidence: Evidence, settings: AnalysisSettings) -> bool:
     """Whether both revisions take traffic at all; at 0 and 100 % there is nothing to compare with."""
-    return settings.mode is Mode.ENFORCE and evidence.step >= 0 and 0 < evidence.weight < 100
+    return settings.mode is not Mode.NONE and evidence.step >= 0 and 0 < evidence.weight < 100
 
 
 def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, weight: int, at: float) -> Evidence:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import exp, log1p
 
 from modelrollout.decide import mixture
-from modelrollout.domain.analysis import Action, AnalysisSettings, Figures, Margin
+from modelrollout.domain.analysis import Action, AnalysisSettings, Figures, Margin, Mode
 
 DETECT_FACTOR = 2.0
 
@@ -49,6 +49,11 @@ class Told:
 
 def sentence(told: Told, settings: AnalysisSettings) -> str:
     """What happens at which weight, why, and what a person can do where it waits for one."""
+    said = _said(told, settings)
+    return said if settings.mode is not Mode.OBSERVE else f"Only observed. With mode enforce: {said}"
+
+
+def _said(told: Told, settings: AnalysisSettings) -> str:
     weight, figures = told.weight, told.figures
     match told.action:
         case Action.ROLLBACK:

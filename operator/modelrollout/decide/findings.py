@@ -19,6 +19,7 @@ from modelrollout.domain.analysis import (
     Judgement,
     Kind,
     MetricVerdict,
+    Mode,
     Verdict,
 )
 from modelrollout.domain.evidence import Evidence
@@ -96,6 +97,7 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
         hold_since=ruling.hold_since,
         flags=_flags(evidence),
         sentence=explain.sentence(told, settings),
+        observed=settings.mode is Mode.OBSERVE,
     )
 
 

@@ -70,27 +70,29 @@ def raise_weight(view: View) -> Plan | None:
 
 
 def advance(view: View) -> Plan | None:
-    """The step ends on proof, or at its deadline with nothing against the candidate."""
+    """The step ends on proof, or at its deadline with nothing against the candidate; unless it goes by time."""
     intent, judgement = view.intent, view.judgement
     if intent.candidate is None or intent.weight >= 100:
         return None
     if view.paused:
         return act(view, Reason.PAUSED, PAUSED)
-    if view.compared:
-        assert judgement is not None
+    by_time = judgement is None or judgement.observed
+    if judgement is not None and not judgement.observed:
         if judgement.action is analysis.Action.HOLD:
             return act(view, Reason.HOLDING, _holding(judgement.reason))
         if judgement.action is not analysis.Action.ADVANCE:
             return act(view, Reason.ANALYSING, _ANALYSING)
     elif (left := view.timing.min_duration - intent.elapsed(view.now)) > timedelta(0):
-        return act(view, Reason.ANALYSING, "The step lasts its minDuration; analysis.mode is none.", wake_after=left)
+        lasts = f"The step lasts its minDuration; analysis.mode is {view.settings.mode}."
+        return act(view, Reason.ANALYSING, lasts, wake_after=left)
     blocked = _kept_back(view)
     if blocked is not None:
         return act(view, blocked.reason, blocked.message)
     step = view.desired.rollout.next_above(intent.weight)
     changed = replace(intent, step=step, target=view.desired.rollout.weight_at(step), preparing_since=view.now)
-    sentence = judgement.sentence if judgement else "The step's minDuration is over; analysis.mode is none."
-    return replace(commit(Reason.ADVANCED, sentence, changed), judgement=judgement)
+    told = [f"The step's minDuration is over; analysis.mode is {view.settings.mode}."] if by_time else []
+    told += [judgement.sentence] if judgement is not None else []
+    return replace(commit(Reason.ADVANCED, " ".join(told), changed), judgement=judgement)
 
 
 def promote_baked(view: View) -> Plan | None:

@@ -3,13 +3,13 @@
 Figures refresh only with a checkpoint or a decision; a changing figure never causes a write of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from modelrollout.decide.verdicts import Circumstances, findings, phase_of
-from modelrollout.domain.analysis import Judgement
+from modelrollout.domain.analysis import Action, Judgement
 from modelrollout.domain.conditions import GIVEN_UP, ConditionStatus, ConditionType, Phase, Reason
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import Fragment
@@ -29,6 +29,7 @@ _DECISIONS = {
     Reason.SUPERSEDED: "Withdraw",
     Reason.FAILED_OVER: "FailOver",
     Reason.ADOPTED: "Adopt",
+    Reason.WOULD_ROLL_BACK: "WouldRollBack",
     **dict.fromkeys(GIVEN_UP, "Rollback"),
 }
 
@@ -157,20 +158,21 @@ def _decisions(seen: Circumstances, before: Mapping[str, Any], now: datetime) ->
     reason = plan.reason
     if reason is Reason.COMMANDED and aborted is not None and aborted != seen.observed.intent.aborted:
         reason = aborted.reason
-    if plan.intent is None or reason not in _DECISIONS:
+    judgement, message = plan.judgement, plan.message
+    if judgement is not None and _newly_observed(plan, judgement, kept):
+        reason, message = Reason.WOULD_ROLL_BACK, judgement.sentence
+    elif plan.intent is None or reason not in _DECISIONS:
         return kept
-    revision = plan.intent.candidate or plan.intent.stable or ""
-    about = plan.intent if reason is Reason.ROLLOUT_STARTED else seen.observed.intent
+    about = seen.intent if reason is Reason.ROLLOUT_STARTED else seen.observed.intent
     entry: dict[str, Any] = {
         "time": timestamp(now),
         "action": _DECISIONS[reason],
         "reason": str(reason),
-        "revision": revision,
+        "revision": seen.intent.candidate or seen.intent.stable or "",
         "step": about.step + 1,
         "weight": 100 if reason is Reason.PROMOTED else about.weight,
-        "message": (plan.message or reason.meaning)[:LONGEST_MESSAGE],
+        "message": (message or reason.meaning)[:LONGEST_MESSAGE],
     }
-    judgement = plan.judgement
     if judgement is not None:
         entry["verdict"] = str(judgement.verdict)
         figures = judgement.figures
@@ -182,6 +184,15 @@ def _decisions(seen: Circumstances, before: Mapping[str, Any], now: datetime) ->
             if figures.query:
                 entry["query"] = figures.query[:LONGEST_MESSAGE]
     return [*kept, entry][-DECISIONS_KEPT:]
+
+
+def _newly_observed(plan: Plan, judgement: Judgement, kept: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a rollback is seen that nobody carries out, for the first time in this rollout."""
+    if plan.intent is not None or not judgement.observed or judgement.action is not Action.ROLLBACK:
+        return False
+    told, start = _DECISIONS[Reason.WOULD_ROLL_BACK], _DECISIONS[Reason.ROLLOUT_STARTED]
+    last = next((each["action"] for each in reversed(kept) if each["action"] in (told, start)), start)
+    return last == start
 
 
 def _conditions(seen: Circumstances, before: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
@@ -242,7 +253,7 @@ def changes(before: Fragment, after: Fragment) -> tuple[Announcement, ...]:
     known = old.get("decisions", [])
     for decision in new.get("decisions", []):
         if decision not in known:
-            rolled = decision["action"] in ("Rollback", "FailOver", "Adopt")
+            rolled = decision["action"] in ("Rollback", "FailOver", "Adopt", "WouldRollBack")
             told.append(Announcement(reason=decision["reason"], message=decision["message"], warning=rolled))
     weight = new["rollout"]["weight"]
     if weight != old.get("rollout", {}).get("weight", 0) and weight:

@@ -23,7 +23,7 @@ def take_back_failed(view: View) -> Plan | None:
 
 def abort_on_regression(view: View) -> Plan | None:
     judgement = view.judgement
-    if judgement is None or judgement.action is not analysis.Action.ROLLBACK:
+    if judgement is None or judgement.observed or judgement.action is not analysis.Action.ROLLBACK:
         return None
     reason = Reason.REGRESSED if judgement.verdict is analysis.Verdict.FAIL else Reason.INCONCLUSIVE
     message = f"{judgement.sentence} Apply another spec, or use the retry command.".strip()

@@ -250,6 +250,8 @@ def _analysis_healthy(seen: Circumstances) -> Finding:
         Verdict.LOW_SAMPLE: (UNKNOWN, Reason.LOW_SAMPLE),
         Verdict.PASS: (TRUE, Reason.PASSED),
     }[judgement.verdict]
+    if reason is Reason.REGRESSED and judgement.observed:
+        reason = Reason.WOULD_ROLL_BACK
     evidence = seen.observed.evidence
     faults: Iterable[str] = (fault.message for _, fault in evidence.faults) if evidence is not None else ()
     cause = next(iter(faults), "") if reason is Reason.PROVIDER_ERROR else ""

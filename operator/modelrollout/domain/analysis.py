@@ -26,6 +26,8 @@ SCRAPE_LAG = 0.5
 
 class Mode(StrEnum):
     ENFORCE = "enforce"
+    OBSERVE = "observe"
+    """Judged, but steps go by time: what would have been done is only told."""
     NONE = "none"
 
 
@@ -213,7 +215,7 @@ class AnalysisSettings:
         names = [metric.name for metric in self.metrics]
         for index, name in enumerate(names):
             _require(name not in names[:index], f"analysis.metrics[{index}].name", name, "each metric once")
-        if self.mode is Mode.ENFORCE:
+        if self.mode is not Mode.NONE:
             _require(bool(names), "analysis.metrics", "an empty list", "at least one metric, or mode: none")
 
     def weights(self) -> tuple[float, ...]:
@@ -409,3 +411,5 @@ class Judgement:
     hold_since: float | None = None
     flags: tuple[str, ...] = ()
     sentence: str = ""
+    observed: bool = False
+    """By `mode: observe`: nobody acts on it."""

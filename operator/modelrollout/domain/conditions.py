@@ -77,6 +77,11 @@ class Reason(StrEnum):
     )
     FORGOTTEN = "Forgotten", "The spec asks for the stable revision again; the failed one is forgotten."
 
+    WOULD_ROLL_BACK = (
+        "WouldRollBack",
+        "With analysis.mode enforce the candidate would have been taken back; with observe it is only told.",
+    )
+
     # taken back
     REGRESSED = "Regressed", "The candidate is worse than stable beyond the margin; its traffic was taken back."
     INCONCLUSIVE = "Inconclusive", "The deadline passed undecided and the spec asks to roll back then."

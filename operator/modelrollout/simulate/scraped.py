@@ -1,0 +1,112 @@
+"""Counters, and what a Prometheus has of them: one sample of each series at each scrape, nothing in between.
+
+As on a real target a series is born with its first request, counts only upwards, and each scrape takes all series of
+a target at one instant.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from math import inf
+
+from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, Poll, Sample, Series
+
+GOOD_CODE, BAD_CODE = "200", "500"
+
+
+@dataclass(slots=True)
+class _Counter:
+    """One series. `born`: the index of the scrape that saw it first."""
+
+    value: int = 0
+    born: int | None = None
+    samples: list[Sample] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What one target counts of one revision."""
+
+    good: _Counter = field(default_factory=_Counter)
+    bad: _Counter = field(default_factory=_Counter)
+    buckets: list[_Counter] = field(default_factory=list)
+    """One per bound, not cumulative until they are scraped."""
+
+
+@dataclass(slots=True)
+class _Target:
+    times: list[float] = field(default_factory=list)
+    counted: dict[str, _Counted] = field(default_factory=dict)
+    """By revision."""
+
+
+class Scraped:
+    """`bounds`: upper bounds of the latency buckets, without +Inf; None: no latency series."""
+
+    def __init__(self, bounds: Sequence[float] | None) -> None:
+        self._bounds = None if bounds is None else (*bounds, inf)
+        self._targets: dict[str, _Target] = {}
+
+    def add(self, target: str, revision: str, *, good: int, bad: int, buckets: Sequence[int] = ()) -> None:
+        """Requests that were answered; `buckets`: how many in each bucket alone, the one up to +Inf last."""
+        here = self._targets.setdefault(target, _Target())
+        counted = here.counted.get(revision)
+        if counted is None:
+            counted = here.counted[revision] = _Counted(buckets=[_Counter() for _ in self._bounds or ()])
+        counted.good.value += good
+        counted.bad.value += bad
+        for counter, number in zip(counted.buckets, buckets, strict=bool(buckets)):
+            counter.value += number
+
+    def scrape(self, target: str, at: float) -> None:
+        """Times rise; a target that never counted anything is scraped, too."""
+        here = self._targets.setdefault(target, _Target())
+        number = len(here.times)
+        here.times.append(at)
+        for counted in here.counted.values():
+            for counter in (counted.good, counted.bad):
+                if counter.value or counter.born is not None:
+                    _keep(counter, number, at, counter.value)
+            if counted.good.value or counted.bad.value:
+                for counter, below in zip(counted.buckets, accumulate(c.value for c in counted.buckets), strict=True):
+                    _keep(counter, number, at, below)
+
+    def poll(self, at: float, since: float = -inf) -> Poll:
+        """What a query at `at` answers, reaching back to `since`."""
+        requests: list[Series] = []
+        buckets: list[Series] = []
+        seen: list[Series] = []
+        for name, here in self._targets.items():
+            first, end = bisect_left(here.times, since), bisect_right(here.times, at)
+            witness = tuple(Sample(t, 1.0) for t in here.times[first:end])
+            seen.append(Series(revision="", target=name, labels=(), samples=witness))
+            for revision, counted in here.counted.items():
+                for code, counter in ((GOOD_CODE, counted.good), (BAD_CODE, counted.bad)):
+                    samples = _cut(counter, first, end)
+                    if samples:
+                        labels = (("code", code),)
+                        requests.append(
+                            Series(revision=revision, target=name, labels=labels, samples=samples, bad=code == BAD_CODE)
+                        )
+                for bound, counter in zip(self._bounds or (), counted.buckets, strict=True):
+                    samples = _cut(counter, first, end)
+                    if samples:
+                        labels = (("le", str(bound)),)
+                        buckets.append(Series(revision=revision, target=name, labels=labels, samples=samples, le=bound))
+        answers = {REQUESTS: tuple(requests), TARGETS: tuple(each for each in seen if each.samples)}
+        if self._bounds is not None:
+            answers[LATENCY] = tuple(buckets)
+        return Poll(at=at, answers=answers)
+
+
+def _keep(counter: _Counter, number: int, at: float, value: int) -> None:
+    if counter.born is None:
+        counter.born = number
+    counter.samples.append(Sample(at, float(value)))
+
+
+def _cut(counter: _Counter, first: int, end: int) -> tuple[Sample, ...]:
+    if counter.born is None:
+        return ()
+    return tuple(counter.samples[max(first - counter.born, 0) : max(end - counter.born, 0)])

@@ -1,0 +1,218 @@
+"""A study in words and numbers: how long, how often wrong, what is caught."""
+
+from typing import Any
+
+from modelrollout.domain.analysis import AnalysisSettings, Kind, Mode, Source
+from modelrollout.simulate.rollout import Ending
+from modelrollout.simulate.scenario import Scenario, Version
+from modelrollout.simulate.study import CONFIDENCE, Runs, Spread, Study, upper_bound
+from modelrollout.simulate.tables import Page, Table, number_text, per_cent, seconds_text
+
+_TIMES = ("median", "90 % within")
+
+
+def told(study: Study) -> Page:
+    settings = study.desired.analysis
+    weights = ", ".join(f"{step.weight} %" for step in study.desired.rollout.steps) or "all at once"
+    scenario = study.expected.scenario
+    return Page(
+        title=f"{study.desired.key.name}: {weights}, at {scenario.requests_per_second:g} requests a second",
+        tables=(_how_long(study), _how_often_wrong(study), *_what_it_catches(study)),
+        document=_document(study),
+        remarks=(
+            f"Stable answers with {version_text(scenario.stable)}. {len(study.same.runs)} simulated rollouts each.",
+            *_remarks(study, settings),
+        ),
+    )
+
+
+def version_text(version: Version) -> str:
+    if version.latency is None:
+        return f"errors {per_cent(version.error_rate)}"
+    return f"errors {per_cent(version.error_rate)}, latency {1000 * version.latency.median:.4g} ms"
+
+
+def difference_text(version: Version, stable: Version) -> str:
+    """In what a version is not like stable."""
+    if version == stable:
+        return "like stable"
+    told = [f"errors {per_cent(version.error_rate)}"] if version.error_rate != stable.error_rate else []
+    if version.latency is not None and version.latency != stable.latency:
+        told.append(f"latency {1000 * version.latency.median:.4g} ms")
+    return ", ".join(told)
+
+
+def _remarks(study: Study, settings: AnalysisSettings) -> list[str]:
+    found = []
+    scenario = study.expected.scenario
+    waiting = [step.weight for step in study.desired.rollout.steps if step.pause and step.pause.duration is None]
+    if waiting:
+        there = " and ".join(f"{weight} %" for weight in waiting)
+        found.append(f"A person lets {there} pass {seconds_text(scenario.approve_after)} after being waited for.")
+    if settings.mode is not Mode.ENFORCE:
+        found.append(f"analysis.mode is {settings.mode}: steps go by minDuration; only failing pods are taken back.")
+    elif scenario.stable.latency is None and any(
+        metric.kind is Kind.HISTOGRAM and metric.required_for_advance for metric in settings.metrics
+    ):
+        found.append("Without latency series latency is never proven, so the deadline decides each step.")
+    if settings.source is Source.GATEWAY and any(metric.edges for metric in settings.metrics):
+        found.append("The gateway is taken to have a bucket for each of analysis.metrics[].edges.")
+    return found
+
+
+def _how_long(study: Study) -> Table:
+    scenario = study.expected.scenario
+    rows = [("getting ready", *_times(study.getting_ready), "")]
+    for step in study.steps:
+        name = f"{step.weight} %" if step.weight < 100 else "100 % (bake)"
+        rows.append((name, *_times(step.seconds), per_cent(step.proven) if step.weight < 100 else ""))
+    rows.append(("in all", *_times(study.in_all), ""))
+    promoted = study.expected.ended(Ending.PROMOTED)
+    others = f"Of the {per_cent(promoted)} that were promoted; {_others(study.expected)}."
+    return Table(
+        title=f"How long (the candidate: {difference_text(scenario.tested, scenario.stable)})",
+        head=("step", *_TIMES, "by proof"),
+        rows=tuple(rows),
+        remarks=() if promoted == 1 else (others,),
+    )
+
+
+def _others(runs: Runs) -> str:
+    """What became of those that were not promoted, and why."""
+    endings = (Ending.ROLLED_BACK, Ending.HELD, Ending.UNFINISHED)
+    return "; ".join(
+        f"{per_cent(share)} {ending} ({', '.join(runs.reasons(ending))})"
+        for ending in endings
+        if (share := runs.ended(ending))
+    )
+
+
+def _times(spread: Spread | None) -> tuple[str, str]:
+    return (seconds_text(spread.median if spread else None), seconds_text(spread.p90 if spread else None))
+
+
+def _how_often_wrong(study: Study) -> Table:
+    same, alpha = study.same, study.desired.analysis.alpha
+    count = len(same.runs)
+    undone = sum(run.undone for run in same.runs)
+    proven = sum(run.proven for run in same.runs)
+    promoted = sum(run.ending is Ending.PROMOTED for run in same.runs)
+    rows = [
+        ("rolled back", f"{undone}", per_cent(undone / count)),
+        ("held", *_counted(same, Ending.HELD)),
+        ("promoted, every step proven", f"{proven}", per_cent(proven / count)),
+        ("promoted, some step at its deadline", f"{promoted - proven}", per_cent((promoted - proven) / count)),
+    ]
+    if same.ended(Ending.UNFINISHED):
+        rows.append(("unfinished", *_counted(same, Ending.UNFINISHED)))
+    bound = (
+        f"{undone} of {count} rolled back: the true rate is below {per_cent(upper_bound(undone, count))} "
+        f"({per_cent(CONFIDENCE)} confidence); promised is at most alpha = {per_cent(alpha)}."
+    )
+    remarks = [bound]
+    if promoted < count:
+        remarks.append(f"Not promoted: {_others(same)}.")
+    return Table(
+        title="How often wrong (a candidate exactly like stable)",
+        head=("ending", "rollouts", "share"),
+        rows=tuple(rows),
+        remarks=tuple(remarks),
+    )
+
+
+def _counted(runs: Runs, ending: Ending) -> tuple[str, str]:
+    return str(sum(run.ending is ending for run in runs.runs)), per_cent(runs.ended(ending))
+
+
+def _what_it_catches(study: Study) -> tuple[Table, ...]:
+    if not study.worse:
+        return ()
+    rows = []
+    for runs in study.worse:
+        bad = runs.bad_answers
+        rows.append(
+            (
+                difference_text(runs.scenario.tested, runs.scenario.stable),
+                per_cent(runs.ended(Ending.ROLLED_BACK)),
+                per_cent(runs.ended(Ending.HELD)),
+                per_cent(runs.ended(Ending.PROMOTED)),
+                *_times(runs.seconds_to_rollback),
+                number_text(bad.median) if bad else "–",
+            )
+        )
+    good = study.expected.scenario.good_for
+    since = f"the candidate turned, {seconds_text(good)} after its" if good else "the candidate's"
+    meaning = (
+        f"Times run from {since} first requests to the rollback. Bad answers: the median of what users got from the "
+        "candidate until it was taken back or had everything."
+    )
+    return (
+        Table(
+            title="What it catches",
+            head=("candidate", "rolled back", "held", "promoted", *_TIMES, "bad answers"),
+            rows=tuple(rows),
+            remarks=(meaning,),
+        ),
+    )
+
+
+def _document(study: Study) -> dict[str, Any]:
+    scenario = study.expected.scenario
+    return {
+        "name": study.desired.key.name,
+        "runs": len(study.same.runs),
+        "scenario": _scenario_document(scenario),
+        "howLong": {
+            "candidate": _version_document(scenario.tested),
+            "promoted": study.expected.ended(Ending.PROMOTED),
+            "gettingReady": _spread_document(study.getting_ready),
+            "steps": [
+                {"weight": step.weight, **(_spread_document(step.seconds) or {}), "proven": step.proven}
+                for step in study.steps
+            ],
+            "inAll": _spread_document(study.in_all),
+        },
+        "howOftenWrong": {
+            **_endings(study.same),
+            "proven": study.same.share(lambda run: run.proven),
+            "rolledBackBelow": upper_bound(sum(run.undone for run in study.same.runs), len(study.same.runs)),
+            "alpha": study.desired.analysis.alpha,
+        },
+        "whatItCatches": [
+            {
+                "candidate": _version_document(runs.scenario.tested),
+                **_endings(runs),
+                "secondsToRollback": _spread_document(runs.seconds_to_rollback),
+                "badAnswers": _spread_document(runs.bad_answers),
+            }
+            for runs in study.worse
+        ],
+    }
+
+
+def _endings(runs: Runs) -> dict[str, Any]:
+    names = {"rolledBack": Ending.ROLLED_BACK, "held": Ending.HELD, "promoted": Ending.PROMOTED}
+    reasons = {str(ending): dict(runs.reasons(ending)) for ending in (Ending.ROLLED_BACK, Ending.HELD)}
+    return {name: runs.ended(ending) for name, ending in names.items()} | {"reasons": reasons}
+
+
+def _spread_document(spread: Spread | None) -> dict[str, float] | None:
+    return None if spread is None else {"median": round(spread.median, 3), "p90": round(spread.p90, 3)}
+
+
+def _version_document(version: Version) -> dict[str, Any]:
+    latency = version.latency
+    told = None if latency is None else {"medianSeconds": latency.median, "sigma": latency.sigma}
+    return {"errorRate": version.error_rate, "latency": told}
+
+
+def _scenario_document(scenario: Scenario) -> dict[str, Any]:
+    return {
+        "requestsPerSecond": scenario.requests_per_second,
+        "stable": _version_document(scenario.stable),
+        "goodForSeconds": scenario.good_for,
+        "scrapeSeconds": scenario.scrape,
+        "pods": scenario.pods,
+        "readyAfterSeconds": scenario.ready_after,
+        "approveAfterSeconds": scenario.approve_after,
+    }
