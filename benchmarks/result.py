@@ -36,12 +36,21 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    name: str
+    """Of the file beside the page, without `.svg`."""
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     title: str
     measured: str
     """What is measured and how, in a few sentences."""
     targets: tuple[Target, ...] = ()
     tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     remarks: tuple[str, ...] = ()
     """What a reader must know to judge the numbers: conditions, misses and their causes."""
 
@@ -77,6 +86,8 @@ def page(result: Result, of: Circumstances) -> str:
         )
     for table in result.tables:
         lines += [f"## {table.title}", "", *_table(table.head, table.rows)]
+    for picture in result.pictures:
+        lines += [f"![{picture.caption}]({picture.name}.svg)", "", picture.caption, ""]
     if result.remarks:
         lines += ["## Remarks", "", *(f"- {remark}" for remark in result.remarks), ""]
     lines += ["## Circumstances", "", *_table(("", ""), _circumstances(of))]

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.api_requests import Window, within
 from benchmarks.arena import model_deployment
 from benchmarks.audit import OPERATOR, Asked
+from benchmarks.decide_cost import Due
 from benchmarks.first_canary import Pods, Start
 from benchmarks.healthy_cluster import Span, told
 from benchmarks.load import Request
@@ -14,8 +16,11 @@ from benchmarks.operator_cost import Usage
 from benchmarks.simulated_detection import Case, found_out
 from benchmarks.simulated_detection import told as simulated
 from benchmarks.simulated_healthy_rollouts import one
+from modelrollout.decide.evidence import absorb
+from modelrollout.decide.growth import grown
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.parse import parse
+from tests.decide.simulated import ARMS
 
 
 def asked(at: float, verb: str = "patch", resource: str = "modeldeployments/status", namespace: str = "shop") -> Asked:
@@ -89,6 +94,20 @@ def test_usage_is_read_from_proc_whatever_the_process_is_called() -> None:
 
 def test_this_very_process_uses_memory() -> None:
     assert Usage.of(os.getpid()).memory > 1
+
+
+def test_the_cost_of_a_poll_is_that_of_seven_tests_with_four_parts_each() -> None:
+    due = Due.of(1, 15.0)
+    assert [len(test.parts) for metric in due.evidence.metrics for test in metric.tests] == [4] * 7
+    grown_from_samples = absorb(due.evidence, due.settings, due.poll, ARMS)
+    assert grown_from_samples.metrics == grown(due.evidence, due.settings, due.block).metrics
+    assert due.apart() == due
+
+
+def test_only_tables_have_a_short_form(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--quick", "detection"])
+    assert "no short form of detection" in capsys.readouterr().err
 
 
 def test_a_healthy_rollout_is_told_by_what_ended_its_last_step() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from benchmarks.machine import changed_files
-from benchmarks.result import Circumstances, Result, Spread, Table, Target, page
+from benchmarks.result import Circumstances, Picture, Result, Spread, Table, Target, page
 
 HERE = Circumstances(
     cores=2,
@@ -55,6 +55,12 @@ def test_a_cell_cannot_break_the_table() -> None:
 def test_a_table_with_a_missing_cell_is_refused() -> None:
     with pytest.raises(ValueError, match="every row needs 2 cells"):
         Table(title="X", head=("a", "b"), rows=(("1",),))
+
+
+def test_a_picture_stands_on_the_page_with_what_it_shows() -> None:
+    picture = Picture(name="alarms", caption="False alarms.", svg="<svg/>")
+    told = page(Result(title="T", measured="M", pictures=(picture,)), HERE)
+    assert "![False alarms.](alarms.svg)" in told
 
 
 def test_a_spread_is_median_least_and_most() -> None:

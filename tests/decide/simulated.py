@@ -50,6 +50,7 @@ class World:
     first_bad: float | None = None
     now: float = 0.0
     with_latency: bool = True
+    bounds: tuple[float, ...] = BOUNDS
     _rng: random.Random = field(init=False)
     _scraped: Scraped = field(init=False)
     _next: float = 0.0
@@ -57,7 +58,7 @@ class World:
 
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)
-        self._scraped = Scraped(BOUNDS if self.with_latency else None)
+        self._scraped = Scraped(self.bounds if self.with_latency else None)
         self._next = self._rng.expovariate(self.rps)
 
     def run_to(self, until: float) -> None:
@@ -79,8 +80,8 @@ class World:
         buckets: list[int] = []
         if self.with_latency:
             took = slowness(self._rng) * (self.slower if new else 1.0)
-            buckets = [0] * (len(BOUNDS) + 1)
-            buckets[bisect_left(BOUNDS, took)] = 1
+            buckets = [0] * (len(self.bounds) + 1)
+            buckets[bisect_left(self.bounds, took)] = 1
         self._scraped.add(TARGET, revision, good=int(not bad), bad=int(bad), buckets=buckets)
 
     def poll(self, at: float, since: float = -inf) -> Poll:
