@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks.result import Result, Spread, Table
 from benchmarks.spec import simulated_spec
+from modelrollout.domain.safeguards import Overdispersion
 from modelrollout.simulate import Scenario, Version, roll_out
 
 REPETITIONS = 100
@@ -19,13 +20,19 @@ ERROR_RATE = 0.5
 GOOD_FOR = (0.0, 30.0, 110.0)
 """Seconds in the step until the canary turns bad."""
 LONGEST = 120.0
-SPEC = simulated_spec(weights=(WEIGHT,), analysis={"poll": "1s"})
+PHIS = {"seen, near 1": 1.0, "assumed": Overdispersion().fallback}
+"""How the bad requests are taken to scatter: seen from several pods of stable, or not to be seen."""
+SPECS = {
+    phi: simulated_spec(weights=(WEIGHT,), analysis={"poll": "1s", "overdispersion": {"fallback": value}})
+    for phi, value in PHIS.items()
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     seed: int
     good_for: float
+    phi: str
 
 
 def found_out(case: Case) -> float | None:
@@ -33,24 +40,27 @@ def found_out(case: Case) -> float | None:
     scenario = Scenario(
         requests_per_second=RATE, candidate=Version(error_rate=ERROR_RATE), good_for=case.good_for, scrape=1.0
     )
-    seconds = roll_out(SPEC, scenario, case.seed).seconds_from_first_bad
+    seconds = roll_out(SPECS[case.phi], scenario, case.seed).seconds_from_first_bad
     return seconds if seconds is not None and seconds <= LONGEST else None
 
 
 def measure(repetitions: int | None) -> Result:
     count = REPETITIONS if repetitions is None else repetitions
-    cases = [Case(seed=seed, good_for=good_for) for good_for in GOOD_FOR for seed in range(count)]
+    cases = [
+        Case(seed=seed, good_for=good_for, phi=phi) for phi in PHIS for good_for in GOOD_FOR for seed in range(count)
+    ]
     with ProcessPoolExecutor(os.cpu_count(), initializer=os.nice, initargs=(10,)) as pool:
         return told(list(zip(cases, pool.map(found_out, cases, chunksize=4), strict=True)))
 
 
 def told(found: Sequence[tuple[Case, float | None]]) -> Result:
     rows = []
-    for good_for in sorted({case.good_for for case, _ in found}):
-        mine = [seconds for case, seconds in found if case.good_for == good_for]
-        came = [seconds for seconds in mine if seconds is not None]
-        cells = Spread.of(came).cells(1) if came else ("–", "–", "–")
-        rows.append((f"{good_for:g} s", str(len(mine)), *cells, str(len(mine) - len(came))))
+    for phi in PHIS:
+        for good_for in sorted({case.good_for for case, _ in found}):
+            mine = [seconds for case, seconds in found if (case.good_for, case.phi) == (good_for, phi)]
+            came = [seconds for seconds in mine if seconds is not None]
+            cells = Spread.of(came).cells(1) if came else ("–", "–", "–")
+            rows.append((phi, f"{good_for:g} s", str(len(mine)), *cells, str(len(mine) - len(came))))
     return Result(
         title="How long until a canary that turns bad is found out, simulated",
         measured=f"A canary that fails {100 * ERROR_RATE:g} % of its requests from some moment of its first step on "
@@ -61,7 +71,7 @@ def told(found: Sequence[tuple[Case, float | None]]) -> Result:
         tables=(
             Table(
                 title="Seconds from the first failure to the decision",
-                head=("good for", "canaries", "median", "min", "max", f"not within {LONGEST:.0f} s"),
+                head=("phi", "good for", "canaries", "median", "min", "max", f"not within {LONGEST:.0f} s"),
                 rows=tuple(rows),
             ),
         ),
@@ -69,6 +79,10 @@ def told(found: Sequence[tuple[Case, float | None]]) -> Result:
             (
                 "A canary that was good for a while has its good requests in the same sum of evidence, and the bad "
                 "ones must first outweigh them."
+            ),
+            (
+                f"Phi is seen from several pods of stable before the rollout. With one pod, or without series of the "
+                f"servers, it is assumed to be {Overdispersion().fallback:g}: so many bad requests count as one."
             ),
         ),
     )

@@ -7,7 +7,7 @@ from modelrollout.domain.parse import parse
 from modelrollout.names import API_VERSION, KIND
 
 
-def simulated_spec(*, weights: tuple[int, ...], analysis: Mapping[str, str]) -> ModelDeployment:
+def simulated_spec(*, weights: tuple[int, ...], analysis: Mapping[str, object]) -> ModelDeployment:
     """Behind a gateway, with nothing but the ladder and the analysis to speak of."""
     read = parse(
         {

@@ -114,6 +114,10 @@ def test_a_long_last_step_begins_a_new_part_every_ten_minutes() -> None:
     settings = replace(SETTINGS, deadline=timedelta(minutes=40))
     evidence = begin(settings, stable="old", candidate="new", attempt="1", steps=1, at=0)
     assert evidence.planned_parts == 4
+    own = timedelta(hours=1)
+    longer = begin(SETTINGS, stable="old", candidate="new", attempt="1", steps=3, at=0, last_deadline=own)
+    assert longer.planned_parts == 3 + 5
+    assert begin(SETTINGS, stable="old", candidate="new", attempt="1", steps=3, at=0).planned_parts == 3
 
 
 def test_polls_lie_on_a_grid_from_the_start_of_the_step() -> None:
@@ -137,9 +141,8 @@ def test_the_scrape_interval_is_seen_and_becomes_the_poll() -> None:
     assert next_poll(evidence, SETTINGS, 67.0) == 71.5
 
 
-@pytest.mark.parametrize("weight", [0, 100])
-def test_nothing_is_asked_where_nothing_can_be_compared(weight: int) -> None:
-    evidence = in_step(weight=weight)
+def test_nothing_is_asked_where_the_candidate_has_no_requests() -> None:
+    evidence = in_step(weight=0)
     assert polls_due(evidence, SETTINGS, 1000) == ()
     assert next_poll(evidence, SETTINGS, 1000) == inf
 
@@ -239,3 +242,19 @@ def test_the_split_is_held_against_the_share_that_is_expected(share: float | Non
     errors = Tally(n_canary=330, n_stable=670)
     block = Counted(start=65, end=70, errors=errors, latency=None, carried=(), share=share)
     assert grown(in_step(weight=20), SETTINGS, block).off_split == off
+
+
+def test_requests_per_ready_pod_add_up_over_the_step() -> None:
+    evidence = in_step()
+    for pods in ((1, 4), (2, 4), (0, 4)):
+        errors = Tally(n_canary=200, n_stable=800)
+        block = Counted(start=65, end=70, errors=errors, latency=None, carried=(), pods=pods)
+        evidence = grown(evidence, SETTINGS, block)
+    assert evidence.pod_load == (300.0, 400.0)
+    assert enter_step(evidence, SETTINGS, step=1, weight=50, at=100).pod_load == (0.0, 0.0)
+
+
+def test_a_rollout_counts_from_its_first_weight_however_long_that_took_to_prepare() -> None:
+    begun = begin(SETTINGS, stable="old", candidate="new", attempt="1", steps=3, at=10.0)
+    first = enter_step(begun, SETTINGS, step=0, weight=20, at=65.0)
+    assert (first.started_at, enter_step(first, SETTINGS, step=1, weight=50, at=200.0).started_at) == (65.0, 65.0)

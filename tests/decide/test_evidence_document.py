@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,8 +8,9 @@ from hypothesis import strategies as st
 
 from modelrollout.decide.evidence import begin
 from modelrollout.decide.evidence_document import from_document, to_document
-from modelrollout.domain.analysis import AnalysisSettings, FaultKind, ProviderFault
-from modelrollout.domain.evidence import Evidence
+from modelrollout.decide.growth import Counted, grown
+from modelrollout.domain.analysis import AnalysisSettings, FaultKind, ProviderFault, Tally
+from modelrollout.domain.evidence import Evidence, GuardrailFired, LimitEvidence, Scatter, Span
 from tests.decide.simulated import World, roll_out
 
 SETTINGS = AnalysisSettings(warmup=timedelta(0))
@@ -23,6 +25,39 @@ def test_evidence_survives_json_to_the_last_bit() -> None:
     ending = roll_out(World(seed=2, rps=60, rate_new=0.03), SETTINGS, weights=(20, 50))
     assert ending.evidence.regression is not None
     assert through_json(ending.evidence) == ending.evidence
+
+
+def test_what_a_guardrail_found_survives_json() -> None:
+    evidence = replace(
+        begin(SETTINGS, stable="a", candidate="b", attempt="1", steps=3, at=0),
+        limit=LimitEvidence(parts=((0.1, -7.5),), stable=(0.0, 2.5), excused_at=12.5),
+        guardrail=GuardrailFired(name="slo", at=13.5, value=5.1),
+        spans=(Span(start=1.5, end=16.5, errors=Tally(x_canary=1, n_canary=2, x_stable=3, n_stable=4)),),
+        budget_spent=0.0125,
+    )
+    assert through_json(evidence) == evidence
+
+
+NEWER = ("limit", "guardrail", "pod_load", "before", "spans", "budget_spent")
+NEWER_OF_A_TEST = ("scatter", "ratio", "interval")
+"""Fields that documents did not have at first."""
+
+
+def test_an_older_document_is_still_read_and_goes_on_from_there() -> None:
+    written = roll_out(World(seed=2, rps=60), SETTINGS, weights=(20,), longest=80.0).evidence
+    document = json.loads(json.dumps(to_document(written)))
+    for name in NEWER:
+        del document[name]
+    for metric in document["metrics"]:
+        for test in metric["tests"]:
+            for name in NEWER_OF_A_TEST:
+                del test[name]
+    read = from_document(document)
+    assert read.metrics[0].tests[0].parts == written.metrics[0].tests[0].parts
+    assert read.metrics[0].tests[0].scatter == Scatter(phi=1.0)
+    assert read.limit == LimitEvidence()
+    block = Counted(start=80, end=81, errors=Tally(x_canary=1, n_canary=10), latency=None, carried=())
+    assert len(grown(read, SETTINGS, block).limit.parts) == read.parts_started
 
 
 @given(st.lists(FLOATS, min_size=4, max_size=4), FLOATS, st.none() | FLOATS)

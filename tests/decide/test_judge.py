@@ -147,7 +147,24 @@ def test_a_required_histogram_without_suitable_edges_is_never_proven() -> None:
     known = replace(evidence(proven=True), metrics=(*evidence(proven=True).metrics, unsuitable))
     judgement = judge(known, both, TIMING, 130, shifted=True)
     assert judgement.action is Action.CONTINUE
-    assert judgement.flags == ("HistogramUnsuitable:latency",)
+    assert "HistogramUnsuitable:latency" in judgement.flags
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable", "told"),
+    [(1000.0, 400.0, True), (400.0, 1000.0, True), (1000.0, 700.0, False), (0.0, 0.0, False)],
+    ids=["busier", "idler", "alike", "pods not known"],
+)
+def test_pods_that_are_not_equally_busy_confound_latency(canary: float, stable: float, told: bool) -> None:
+    both = AnalysisSettings()
+    begun = begin(both, stable="old", candidate="new", attempt="1", steps=3, at=0)
+    loaded = replace(evidence(), metrics=(evidence().metrics[0], begun.metrics[1]), pod_load=(canary, stable))
+    flags = judge(loaded, both, TIMING, 130, shifted=True).flags
+    assert ("LatencyConfounded" in flags) is told
+    assert (
+        "LatencyConfounded"
+        not in judge(replace(evidence(), pod_load=(9.0, 1.0)), ERRORS, TIMING, 130, shifted=True).flags
+    )
 
 
 def test_a_hold_that_lasts_rolls_back_only_where_that_was_chosen_and_data_flows() -> None:

@@ -18,7 +18,7 @@ from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Outcome, Plan
 from modelrollout.domain.traffic import RouteSeen
 from tests.builders import GOOD, KEY, NOW, STABLE, a_pod, a_rollout, a_route, a_snapshot, a_spec, a_workload, at_rest
-from tests.decide.test_rules import regressed
+from tests.decide.test_rules import evidence_of, regressed
 
 
 def reported(observed: Observed, *outcomes: Outcome) -> dict[str, Any]:
@@ -257,3 +257,13 @@ def test_ready_waits_until_the_gateway_may_be_taken_to_have_the_route_in_effect(
 def test_a_weight_that_was_just_written_leaves_the_route_ready() -> None:
     young = replace(a_route(**{STABLE.revision: 90, GOOD.revision: 10}), shifted_at=NOW)
     assert conditions(reported(a_rollout(10, route=young)))["TrafficReady"] == ("True", "Settled")
+
+
+def test_as_a_step_begins_its_figures_are_told_at_once_and_then_wait_for_a_checkpoint() -> None:
+    observed = a_rollout(10)
+    first = reported(replace(observed, evidence=evidence_of(observed)))
+    assert (first["analysis"]["step"], first["analysis"]["decision"]) == (1, "Continue")
+    later = replace(observed, status=Fragment.of(first), evidence=evidence_of(observed, block_seq=7))
+    assert reported(later)["analysis"] == first["analysis"]
+    next_step = a_rollout(30, status=Fragment.of(first))
+    assert reported(replace(next_step, evidence=evidence_of(next_step)))["analysis"]["step"] == 2

@@ -11,7 +11,7 @@ from modelrollout.decide.plan import plan
 from modelrollout.decide.view import View
 from modelrollout.domain.analysis import Action, Mode
 from modelrollout.domain.conditions import Reason, Remark
-from modelrollout.domain.evidence import Evidence, RegressionFound
+from modelrollout.domain.evidence import Evidence, GuardrailFired, RegressionFound, StableBefore
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent import Aborted, Intent
 from modelrollout.domain.model_deployment import InvalidSpec, ModelDeployment, Pause, RolloutPlan, RouterName, Step
@@ -378,7 +378,7 @@ def test_while_ready_pods_are_missing_in_the_bake_the_guard_is_looked_at_every_s
     broken = a_workload(GOOD.revision, ready=0, replicas=1, pods=pods)
     baking = a_rollout(100, since=timedelta(seconds=1), workloads=(a_workload(STABLE.revision), broken))
     assert plan(baking, NOW).wake_after == timedelta(seconds=1)
-    sound = a_rollout(100, since=timedelta(seconds=1))
+    sound = a_rollout(100, since=timedelta(seconds=1), intent={"promote": True})
     assert plan(sound, NOW).wake_after == timedelta(seconds=29)
 
 
@@ -574,6 +574,59 @@ def test_a_poll_is_asked_for_as_soon_as_its_lag_is_over() -> None:
     known = evidence_of(observed, last_eval=NOW.timestamp() - 2.0)
     answer = plan(replace(observed, evidence=known), NOW)
     assert answer.wake_after == timedelta(seconds=5 - 2 + 0.5)
+
+
+def test_while_the_first_step_is_prepared_stables_past_is_asked_for_once() -> None:
+    observed = a_rollout(0, target=10, workloads=(a_workload(STABLE.revision), a_workload(GOOD.revision, ready=0)))
+    (asked,) = [action for action in plan(observed, NOW).actions if isinstance(action, Measure)]
+    assert observed.intent.started_at is not None
+    assert (asked.polls, asked.look_back) == ((), observed.intent.started_at.timestamp())
+    known = replace(asked.evidence, before=StableBefore())
+    answer = plan(replace(observed, evidence=known), NOW)
+    assert not any(isinstance(action, Measure) for action in answer.actions)
+
+
+def test_a_past_that_was_not_asked_for_in_time_is_asked_for_before_the_first_block() -> None:
+    """As after a restart before the first checkpoint: the same span gives the same answer."""
+    observed = a_rollout(10)
+    (asked,) = [action for action in plan(observed, NOW).actions if isinstance(action, Measure)]
+    assert asked.polls
+    assert asked.look_back is not None
+    counted = replace(observed, evidence=evidence_of(observed, block_seq=1))
+    (asked,) = [action for action in plan(counted, NOW).actions if isinstance(action, Measure)]
+    assert asked.look_back is None
+
+
+def asked_for(observed: Observed) -> bool:
+    return any(isinstance(action, Measure) for action in plan(observed, NOW).actions)
+
+
+def test_in_the_bake_the_candidates_errors_are_still_counted_but_nothing_is_judged() -> None:
+    baking = a_rollout(100)
+    assert asked_for(baking)
+    answer = plan(baking, NOW)
+    assert (answer.reason, answer.judgement) == (Reason.BAKING, None)
+
+
+def test_an_error_rate_above_the_limit_in_the_bake_takes_the_candidate_back() -> None:
+    baking = a_rollout(100)
+    fired = GuardrailFired(name="slo", at=NOW.timestamp(), value=5.0)
+    answer = plan(replace(baking, evidence=evidence_of(baking, guardrail=fired)), NOW)
+    assert answer.reason is Reason.ERROR_RATE_TOO_HIGH
+    assert answer.intent is not None and answer.intent.leaving
+    assert answer.intent.aborted is not None and answer.intent.aborted.revision == GOOD.revision
+
+
+def test_what_a_person_promoted_or_stables_end_is_not_held_against_limits() -> None:
+    promoted = a_rollout(100, intent={"promote": True})
+    assert not asked_for(promoted)
+    fired = GuardrailFired(name="slo", at=NOW.timestamp(), value=5.0)
+    assert plan(replace(promoted, evidence=evidence_of(promoted, guardrail=fired)), NOW).reason is Reason.BAKING
+
+
+def test_without_analysis_nothing_is_asked_for_in_the_bake() -> None:
+    spec = a_spec("2", mode=Mode.NONE)
+    assert not asked_for(a_rollout(100, intent={"analysis": spec.analysis_text}))
 
 
 def test_the_lag_is_that_of_the_provider_that_was_frozen_with_the_rollout() -> None:

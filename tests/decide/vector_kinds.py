@@ -8,9 +8,10 @@ from itertools import pairwise
 from math import inf, log
 from typing import Any
 
-from modelrollout.decide import burn, dispersion, explain, gauges, histogram, increments, intervals, judge, mixture
+from modelrollout.decide import burn, dispersion, gauges, histogram, increments, intervals, judge, mixture
 from modelrollout.decide.dispersion import PodCount
 from modelrollout.decide.findings import Reading
+from modelrollout.decide.preview import requests_to_detect
 from modelrollout.decide.standing import Standing
 from modelrollout.domain.analysis import AnalysisSettings, Margin, OnInconclusive, Sample, StepTiming, Tally
 from modelrollout.domain.durations import duration
@@ -151,7 +152,7 @@ def quantile(vector: Vector) -> Found:
 
 
 def preview(vector: Vector) -> Found:
-    needed = explain.requests_to_detect(
+    needed = requests_to_detect(
         stable_rate=vector["ps"],
         canary_rate=vector["pc"],
         weight=vector["w"],

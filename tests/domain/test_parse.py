@@ -107,12 +107,17 @@ def test_the_frozen_text_reads_as_the_settings_it_was_made_of() -> None:
             "holdTimeout": "5m",
             "onHoldTimeout": "rollback",
             "suspicious": 5,
+            "guardrails": {"errorRateMax": 0.1, "alphaSlo": 0.02, "slo": 0.99, "burn": 10, "maxBudgetShare": 0.05},
+            "overdispersion": {"mode": "none", "lookback": "1h", "max": 5, "fallback": 1.5},
+            "podSpread": {"mode": "none", "z": 1, "maxFactor": 2, "minPods": 7},
             "metrics": [{"name": "latency", "regression": {"ratio": 1.1}, "edges": [0.1, 0.25], "weight": 0.3}],
         }
     )
     assert md.analysis.mode is Mode.NONE
     assert md.analysis.metrics[0].regression.ratio == 1.1
     assert md.analysis.metrics[0].regression.absolute == 0.002, "a half that is absent keeps its default"
+    assert md.analysis.overdispersion.lookback == timedelta(hours=1)
+    assert (md.analysis.pod_spread.min_pods, md.analysis.guardrails.alpha_slo) == (7, 0.02)
     assert analysis_settings(md.analysis_text) == md.analysis
 
 
@@ -181,6 +186,31 @@ def test_frozen_text_that_cannot_be_read_is_the_default(text: str | None) -> Non
         ({"analysis": {"provider": "-"}}, "spec.analysis.provider: - cannot be used"),
         ({"analysis": {"source": "gateway"}}, "spec.analysis.source: gateway needs traffic.router: gatewayAPI"),
         ({"analysis": {"alpha": 1}}, "spec.analysis.alpha: 1.0 is not possible; write a number above 0, at most 0.2"),
+        (
+            {"analysis": {"guardrails": {"errorRateMax": 0.7}}},
+            "spec.analysis.guardrails.errorRateMax: 0.7 is not possible; write a rate above 0 and below 0.5",
+        ),
+        (
+            {"analysis": {"guardrails": {"slo": 0.9}}},
+            "spec.analysis.guardrails.burn: 14.4 is not possible; write less than 10, which is all",
+        ),
+        (
+            {"analysis": {"guardrails": {"slo": 99.9}}},
+            "spec.analysis.guardrails.slo: 99.9 is not possible; write a share",
+        ),
+        ({"analysis": {"guardrails": {"alphaSlo": "x"}}}, "spec.analysis.guardrails.alphaSlo: x is not a number"),
+        (
+            {"analysis": {"overdispersion": {"lookback": "1m"}}},
+            "spec.analysis.overdispersion.lookback: 0:01:00 is not possible; write 5m to 24h",
+        ),
+        (
+            {"analysis": {"overdispersion": {"fallback": 5, "max": 4}}},
+            "spec.analysis.overdispersion.fallback: 5.0 is not possible; write a number from 1 to max",
+        ),
+        ({"analysis": {"overdispersion": {"mode": "on"}}}, "spec.analysis.overdispersion.mode: on is not possible"),
+        ({"analysis": {"podSpread": {"minPods": 2}}}, "spec.analysis.podSpread.minPods: 2 is below 3"),
+        ({"analysis": {"podSpread": {"z": 11}}}, "spec.analysis.podSpread.z: 11.0 is not possible"),
+        ({"analysis": {"guardrails": 3}}, "spec.analysis.guardrails: 3 is not an object"),
         ({"analysis": {"metrics": []}}, "spec.analysis.metrics: an empty list is not possible"),
         (
             {"analysis": {"metrics": [{"name": "errors", "kind": "histogram"}]}},

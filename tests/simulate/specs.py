@@ -43,6 +43,7 @@ def _text(settings: AnalysisSettings) -> str:
     document: dict[str, Any] = {name: duration_text(length) for name, length in times.items()}
     document |= {name: str(word) for name, word in words.items()}
     document["metrics"] = [{"name": metric.name} for metric in settings.metrics]
+    document["overdispersion"] = {"mode": str(settings.overdispersion.mode)}
     if settings.poll is not None:
         document["poll"] = duration_text(settings.poll)
     assert analysis_settings(Fragment.of(document).text) == settings, "write the other fields, too"

@@ -124,8 +124,14 @@ def test_what_is_only_observed_goes_by_time_too() -> None:
 
 
 def test_without_steps_everything_moves_at_once() -> None:
-    run = roll_out(by_errors(rollout=stepped()), scenario(0.5), seed=1)
+    run = roll_out(by_errors(rollout=stepped()), scenario(), seed=1)
     assert (run.ending, [step.weight for step in run.steps]) == (Ending.PROMOTED, [100])
+
+
+def test_without_steps_a_candidate_that_fails_too_often_is_taken_back_in_the_bake() -> None:
+    run = roll_out(by_errors(rollout=stepped()), scenario(0.5), seed=1)
+    assert (run.ending, run.reason, run.culprit) == (Ending.ROLLED_BACK, "guardrail:slo", "errors")
+    assert run.seconds_to_rollback is not None and run.seconds_to_rollback < 60
 
 
 def test_pods_that_never_get_ready_in_time_are_given_up() -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from modelrollout.domain.model_deployment import Pause, RolloutPlan, Step
+from modelrollout.domain.safeguards import Estimate, Overdispersion
 from modelrollout.simulate.rollout import Ending
 from modelrollout.simulate.scenario import Lognormal, Scenario, Version
 from modelrollout.simulate.study import Runs, Spread, Study, simulate, study, upper_bound
@@ -50,11 +51,12 @@ def test_healthy_rollouts_are_seldom_undone_and_bad_ones_always(found: Study) ->
     ("base", "bad", "rps", "seconds"), [(0.01, 0.02, 100, 240), (0.001, 0.005, 100, 150), (0.001, 0.5, 1, 60)]
 )
 def test_times_to_rollback_are_those_of_the_analysis(base: float, bad: float, rps: float, seconds: float) -> None:
-    """Measured with other code at 20 %, without waiting for scrapes."""
+    """Measured with other code at 20 %, with independent requests and without waiting for scrapes."""
     long = RolloutPlan(steps=(Step(weight=20, min_duration=timedelta(hours=1)),))
     stable, candidate = (Version(error_rate=rate, latency=None) for rate in (base, bad))
     there = Scenario(requests_per_second=rps, stable=stable, candidate=candidate)
-    found = Runs(scenario=there, runs=simulate(by_errors(rollout=long), there, runs=120)).seconds_to_rollback
+    independent = by_errors(rollout=long, overdispersion=Overdispersion(mode=Estimate.NONE))
+    found = Runs(scenario=there, runs=simulate(independent, there, runs=120)).seconds_to_rollback
     assert found is not None
     assert seconds * 0.8 <= found.median <= seconds * 1.2 + 15
 

@@ -15,7 +15,7 @@ from modelrollout.decide.plan import plan
 from modelrollout.decide.report import status_of
 from modelrollout.domain.analysis import Tally
 from modelrollout.domain.conditions import Reason, Remark
-from modelrollout.domain.evidence import Evidence, RegressionFound
+from modelrollout.domain.evidence import Evidence, RegressionFound, StableBefore
 from modelrollout.domain.fragment import EMPTY, Fragment
 from modelrollout.domain.intent import Intent
 from modelrollout.domain.intent_document import intent_from
@@ -334,7 +334,12 @@ class World:
 
     def _measured(self, action: Measure) -> Evidence:
         """All that the judge asks of a measurement here: did it answer, and did it speak against the candidate."""
-        evidence, last = action.evidence, action.polls[-1]
+        evidence = action.evidence
+        if action.look_back is not None:
+            evidence = replace(evidence, before=StableBefore())
+        if not action.polls:
+            return evidence
+        last = action.polls[-1]
         if not self.metrics_answer:
             return replace(evidence, last_eval=last, polls=evidence.polls + len(action.polls), data_ok=False)
         traits = self.traits_of(evidence.candidate)

@@ -149,17 +149,19 @@ def _warm(counts: Iterable[tuple[str, str]], arms: Arms, ready_before: float) ->
     return frozenset(ready)
 
 
-def closing(block: OpenBlock, arms: Arms, carried: Iterable[tuple[str, str, float]]) -> Closing:
+def closing(block: OpenBlock, arms: Arms, carried: Iterable[tuple[str, str, float]], *, alone: bool = False) -> Closing:
     """Close when both arms are complete and counted, or at the greatest age with the complete targets only.
 
     `carried`: requests per (revision, target) of the last block. A pod that is gone has said all it will.
+    `alone`: stable gets no requests, and none are waited for.
     """
     gone = {pod.name for arm in (arms.stable, arms.candidate) for pod in arm.pods if pod.gone}
     expected = tuple(carried) or block.requests_by_target()
     complete = all(_is_complete(block, arm, expected, gone) for arm in (arms.stable, arms.candidate))
     if complete:
         tally = block.errors(arms)
-        if min(tally.n_canary, tally.n_stable) >= LEAST_PER_ARM or block.age >= MOST_SECONDS:
+        counted = tally.n_canary if alone else min(tally.n_canary, tally.n_stable)
+        if counted >= LEAST_PER_ARM or block.age >= MOST_SECONDS:
             return Closing(closes=True)
     elif block.age >= MOST_SECONDS:
         return Closing(closes=True, targets=block.fresh | gone)

@@ -6,11 +6,12 @@ could not answer leaves everything as it was, except for the clocks that say so.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from math import inf
 
 from modelrollout.decide import blocks, mixture
 from modelrollout.decide.blocks import OpenBlock
-from modelrollout.decide.growth import LONG_STEP, counted, fresh_tests, grown, with_new_part
+from modelrollout.decide.growth import ALL, LONG_STEP, counted, fresh_tests, grown, with_new_part
 from modelrollout.decide.increments import spacing
 from modelrollout.domain.analysis import (
     BAD,
@@ -26,7 +27,7 @@ from modelrollout.domain.analysis import (
     Poll,
     ProviderFault,
 )
-from modelrollout.domain.evidence import Evidence, MetricEvidence
+from modelrollout.domain.evidence import Evidence, LimitEvidence, MetricEvidence, Scatter
 
 DEFAULT_SCRAPE_INTERVAL = 15.0
 PROBING_POLLS = 5
@@ -34,9 +35,23 @@ PROBING_PERIOD = 1.0
 OLDEST_BLOCK = 3600.0
 
 
-def begin(settings: AnalysisSettings, *, stable: str, candidate: str, attempt: str, steps: int, at: float) -> Evidence:
-    """Evidence of a rollout of `steps` weights below 100 that has not entered a step yet."""
-    longer = max(0, int(settings.deadline.total_seconds() // LONG_STEP) - 1)
+def begin(
+    settings: AnalysisSettings,
+    *,
+    stable: str,
+    candidate: str,
+    attempt: str,
+    steps: int,
+    at: float,
+    last_deadline: timedelta | None = None,
+) -> Evidence:
+    """Evidence of a rollout of `steps` weights below 100; it starts with the first one that it enters.
+
+    `last_deadline`: of the last step, where it has one of its own.
+    """
+    unseen = settings.overdispersion.unseen
+    deadline = settings.deadline if last_deadline is None else last_deadline
+    longer = max(0, int(deadline.total_seconds() // LONG_STEP) - 1)
     return Evidence(
         stable=stable,
         candidate=candidate,
@@ -46,14 +61,15 @@ def begin(settings: AnalysisSettings, *, stable: str, candidate: str, attempt: s
         planned_parts=max(1, steps + longer),
         block_start=at,
         last_data_at=at,
-        metrics=tuple(_untested(metric) for metric in settings.metrics),
+        metrics=tuple(_untested(metric, Scatter(phi=unseen)) for metric in settings.metrics),
+        limit=LimitEvidence(phi=unseen),
     )
 
 
-def _untested(metric: MetricSettings) -> MetricEvidence:
+def _untested(metric: MetricSettings, scatter: Scatter) -> MetricEvidence:
     edges = metric.edges if metric.kind is Kind.HISTOGRAM else None
     bare = MetricEvidence(name=metric.name, kind=metric.kind, edges=edges, tests=())
-    return replace(bare, tests=fresh_tests(bare, 0))
+    return replace(bare, tests=fresh_tests(bare, 0, scatter))
 
 
 def fits(evidence: Evidence, settings: AnalysisSettings) -> bool:
@@ -64,6 +80,11 @@ def fits(evidence: Evidence, settings: AnalysisSettings) -> bool:
 def is_compared(evidence: Evidence, settings: AnalysisSettings) -> bool:
     """Whether both revisions take traffic at all; at 0 and 100 % there is nothing to compare with."""
     return settings.mode is not Mode.NONE and evidence.step >= 0 and 0 < evidence.weight < 100
+
+
+def is_watched(evidence: Evidence, settings: AnalysisSettings) -> bool:
+    """Whether the candidate's requests are counted: compared, or at 100 % held against its limits alone."""
+    return settings.mode is not Mode.NONE and evidence.step >= 0 and evidence.weight > 0
 
 
 def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, weight: int, at: float) -> Evidence:
@@ -80,6 +101,7 @@ def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, wei
     )
     entered = replace(
         evidence,
+        started_at=at if evidence.step < 0 else evidence.started_at,
         metrics=metrics,
         step=step,
         step_at=at,
@@ -93,7 +115,9 @@ def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, wei
         fault_since=at if evidence.faults else None,
         fault_seconds=0.0,
         missing_scrapes=0,
+        pod_load=(0.0, 0.0),
         off_split=0,
+        spans=(),
     )
     return with_new_part(entered, at) if is_compared(entered, settings) else entered
 
@@ -121,7 +145,7 @@ def polls_due(
 
     While the period may still change, one at a time: a replay must see the grid of the live run.
     """
-    if not is_compared(evidence, settings):
+    if not is_watched(evidence, settings):
         return ()
     step = period(evidence, settings, scrape_interval)
     most = limit if settings.poll is not None or evidence.scrape_interval is not None else 1
@@ -141,8 +165,8 @@ def next_poll(
     scrape_interval: float = DEFAULT_SCRAPE_INTERVAL,
     lag: float = 0.5,
 ) -> float:
-    """When to wake for the next poll: never before `now`, infinity where nothing is compared."""
-    if not is_compared(evidence, settings):
+    """When to wake for the next poll: never before `now`, infinity where nothing is counted."""
+    if not is_watched(evidence, settings):
         return inf
     return max(now, _next_time(evidence, period(evidence, settings, scrape_interval)) + lag)
 
@@ -163,7 +187,7 @@ def absorb(evidence: Evidence, settings: AnalysisSettings, poll: Poll, arms: Arm
     if (arms.stable.revision, arms.candidate.revision) != (evidence.stable, evidence.candidate):
         raise ValueError(f"arms {arms.stable.revision}, {arms.candidate.revision} are not those of the evidence")
     since = evidence.step_at if evidence.last_eval is None else evidence.last_eval
-    if not is_compared(evidence, settings) or poll.at <= since:
+    if not is_watched(evidence, settings) or poll.at <= since:
         return evidence
     noted = _noted(evidence, poll)
     if not isinstance(poll.answers.get(REQUESTS), tuple) or isinstance(poll.answers.get(BAD), ProviderFault):
@@ -177,7 +201,7 @@ def absorb(evidence: Evidence, settings: AnalysisSettings, poll: Poll, arms: Arm
         warmup=settings.warmup.total_seconds(),
     )
     noted = _with_data_clock(noted, block, arms)
-    ending = blocks.closing(block, arms, noted.carried)
+    ending = blocks.closing(block, arms, noted.carried, alone=noted.weight >= ALL)
     if not ending.closes:
         return noted
     has_latency = isinstance(poll.answers.get(LATENCY), tuple)

@@ -2,17 +2,36 @@
 
 Vectors are base64 of little-endian float64; single numbers are JSON numbers, which Python writes
 with as many digits as it takes to read the same float again. A document of another schema is
-refused, never guessed at: begin afresh, or replay.
+refused, never guessed at: begin afresh, or replay. What an older document does not have begins empty.
 """
 
 import struct
-from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from math import inf
 
+from modelrollout.decide.document_values import (
+    mapping,
+    number,
+    optional,
+    rows,
+    text,
+    vector_in,
+    vector_out,
+    whole,
+)
 from modelrollout.domain.analysis import Block, FaultKind, Kind, ProviderFault, Tally
-from modelrollout.domain.evidence import Evidence, MetricEvidence, RegressionFound, TestEvidence
+from modelrollout.domain.evidence import (
+    Evidence,
+    GuardrailFired,
+    LimitEvidence,
+    MetricEvidence,
+    RegressionFound,
+    Scatter,
+    Span,
+    StableBefore,
+    TestEvidence,
+)
 
 SCHEMA = 1
 
@@ -26,10 +45,17 @@ def to_document(evidence: Evidence) -> Document:
     document["metrics"] = [_metric_out(metric) for metric in evidence.metrics]
     document["requests"] = _tally_out(evidence.requests)
     document["step_requests"] = _tally_out(evidence.step_requests)
+    before = evidence.before
+    document["before"] = None if before is None else [before.requests, before.bad, before.seconds]
+    document["pod_load"] = list(evidence.pod_load)
     document["recent"] = [[b.seq, b.start, b.end, b.weight, _tally_out(b.errors)] for b in evidence.recent]
     document["faults"] = [[name, f.kind.value, f.message, f.permanent] for name, f in evidence.faults]
     found = evidence.regression
     document["regression"] = None if found is None else [found.metric, found.edge, found.at, found.log_evidence]
+    document["limit"] = _limit_out(evidence.limit)
+    fired = evidence.guardrail
+    document["guardrail"] = None if fired is None else [fired.name, fired.at, fired.value]
+    document["spans"] = [[span.start, span.end, _tally_out(span.errors)] for span in evidence.spans]
     document["queries"] = [list(row) for row in evidence.queries]
     return document
 
@@ -46,36 +72,42 @@ def from_document(document: Mapping[str, object]) -> Evidence:
 
 def _read(d: Mapping[str, object]) -> Evidence:
     return Evidence(
-        stable=_text(d["stable"]),
-        candidate=_text(d["candidate"]),
-        attempt=_text(d["attempt"]),
-        started_at=_number(d["started_at"]),
-        steps=_whole(d["steps"]),
-        planned_parts=_whole(d["planned_parts"]),
-        parts_started=_whole(d["parts_started"]),
-        part_at=_number(d["part_at"]),
-        step=_whole(d["step"]),
-        step_at=_number(d["step_at"]),
-        weight=_whole(d["weight"]),
-        polls=_whole(d["polls"]),
-        last_eval=_optional(d["last_eval"]),
-        scrape_interval=_optional(d["scrape_interval"]),
-        block_seq=_whole(d["block_seq"]),
-        block_start=_number(d["block_start"]),
-        carried=tuple((_text(a), _text(b), _number(n)) for a, b, n in map(_rows, _rows(d["carried"]))),
-        metrics=tuple(_metric_in(row) for row in _rows(d["metrics"])),
+        stable=text(d["stable"]),
+        candidate=text(d["candidate"]),
+        attempt=text(d["attempt"]),
+        started_at=number(d["started_at"]),
+        steps=whole(d["steps"]),
+        planned_parts=whole(d["planned_parts"]),
+        parts_started=whole(d["parts_started"]),
+        part_at=number(d["part_at"]),
+        step=whole(d["step"]),
+        step_at=number(d["step_at"]),
+        weight=whole(d["weight"]),
+        polls=whole(d["polls"]),
+        last_eval=optional(d["last_eval"]),
+        scrape_interval=optional(d["scrape_interval"]),
+        before=None if d.get("before") is None else _before_in(d["before"]),
+        block_seq=whole(d["block_seq"]),
+        block_start=number(d["block_start"]),
+        carried=tuple((text(a), text(b), number(n)) for a, b, n in map(rows, rows(d["carried"]))),
+        metrics=tuple(_metric_in(row) for row in rows(d["metrics"])),
         requests=_tally_in(d["requests"]),
         step_requests=_tally_in(d["step_requests"]),
-        recent=tuple(_block_in(row) for row in _rows(d["recent"])),
-        last_data_at=_number(d["last_data_at"]),
+        recent=tuple(_block_in(row) for row in rows(d["recent"])),
+        last_data_at=number(d["last_data_at"]),
         data_ok=d["data_ok"] is True,
-        faults=tuple(_fault_in(row) for row in _rows(d["faults"])),
-        fault_since=_optional(d["fault_since"]),
-        fault_seconds=_number(d["fault_seconds"]),
-        missing_scrapes=_whole(d["missing_scrapes"]),
-        off_split=_whole(d["off_split"]),
+        faults=tuple(_fault_in(row) for row in rows(d["faults"])),
+        fault_since=optional(d["fault_since"]),
+        fault_seconds=number(d["fault_seconds"]),
+        missing_scrapes=whole(d["missing_scrapes"]),
+        pod_load=_pair_in(d.get("pod_load", (0.0, 0.0))),
+        off_split=whole(d["off_split"]),
         regression=None if d["regression"] is None else _found_in(d["regression"]),
-        queries=tuple((_text(a), _text(b)) for a, b in map(_rows, _rows(d["queries"]))),
+        limit=_limit_in(d.get("limit")),
+        guardrail=None if d.get("guardrail") is None else _fired_in(d["guardrail"]),
+        spans=tuple(_span_in(row) for row in rows(d.get("spans", ()))),
+        budget_spent=number(d.get("budget_spent", 0.0)),
+        queries=tuple((text(a), text(b)) for a, b in map(rows, rows(d["queries"]))),
     )
 
 
@@ -89,9 +121,12 @@ def _metric_out(metric: MetricEvidence) -> Document:
         "tests": [
             {
                 "edge": test.edge,
-                "parts": [_vector_out(part) for part in test.parts],
-                "proof": _vector_out(test.proof),
+                "parts": [vector_out(part) for part in test.parts],
+                "proof": vector_out(test.proof),
                 "proven": test.proven,
+                "scatter": [test.scatter.phi, test.scatter.known, test.scatter.tau],
+                "ratio": test.ratio,
+                "interval": vector_out(test.interval),
                 "rollout": _tally_out(test.rollout),
                 "step": _tally_out(test.step),
             }
@@ -101,57 +136,105 @@ def _metric_out(metric: MetricEvidence) -> Document:
 
 
 def _metric_in(row: object) -> MetricEvidence:
-    metric = _mapping(row)
+    metric = mapping(row)
     edges = metric["edges"]
     return MetricEvidence(
-        name=_text(metric["name"]),
-        kind=Kind(_text(metric["kind"])),
-        edges=None if edges is None else tuple(_number(edge) for edge in _rows(edges)),
+        name=text(metric["name"]),
+        kind=Kind(text(metric["kind"])),
+        edges=None if edges is None else tuple(number(edge) for edge in rows(edges)),
         profile=tuple(
-            (inf if bound == "+Inf" else _number(bound), _number(n))
-            for bound, n in map(_rows, _rows(metric["profile"]))
+            (inf if bound == "+Inf" else number(bound), number(n)) for bound, n in map(rows, rows(metric["profile"]))
         ),
-        unsound_blocks=_whole(metric["unsound_blocks"]),
-        tests=tuple(_test_in(_mapping(test)) for test in _rows(metric["tests"])),
+        unsound_blocks=whole(metric["unsound_blocks"]),
+        tests=tuple(_test_in(mapping(test)) for test in rows(metric["tests"])),
     )
 
 
 def _test_in(test: Mapping[str, object]) -> TestEvidence:
     return TestEvidence(
-        edge=_optional(test["edge"]),
-        parts=tuple(_vector_in(part) for part in _rows(test["parts"])),
-        proof=_vector_in(test["proof"]),
+        edge=optional(test["edge"]),
+        parts=tuple(vector_in(part) for part in rows(test["parts"])),
+        proof=vector_in(test["proof"]),
         proven=test["proven"] is True,
+        scatter=_scatter_in(test.get("scatter", (1.0, False, 0.0))),
+        ratio=optional(test.get("ratio")),
+        interval=vector_in(test.get("interval", "")),
         rollout=_tally_in(test["rollout"]),
         step=_tally_in(test["step"]),
     )
 
 
 def _block_in(row: object) -> Block:
-    seq, start, end, weight, errors = _rows(row)
+    seq, start, end, weight, errors = rows(row)
     return Block(
-        seq=_whole(seq),
-        start=_number(start),
-        end=_number(end),
-        weight=_whole(weight),
+        seq=whole(seq),
+        start=number(start),
+        end=number(end),
+        weight=whole(weight),
         errors=_tally_in(errors),
     )
 
 
 def _fault_in(row: object) -> tuple[str, ProviderFault]:
-    name, kind, message, permanent = _rows(row)
-    fault = ProviderFault(kind=FaultKind(_text(kind)), message=_text(message), permanent=permanent is True)
-    return _text(name), fault
+    name, kind, message, permanent = rows(row)
+    fault = ProviderFault(kind=FaultKind(text(kind)), message=text(message), permanent=permanent is True)
+    return text(name), fault
 
 
 def _found_in(row: object) -> RegressionFound:
-    metric, edge, at, log_evidence = _rows(row)
+    metric, edge, at, log_evidence = rows(row)
     return RegressionFound(
-        metric=_text(metric),
-        edge=_optional(edge),
-        at=_number(at),
-        log_evidence=_number(log_evidence),
+        metric=text(metric),
+        edge=optional(edge),
+        at=number(at),
+        log_evidence=number(log_evidence),
     )
+
+
+def _limit_out(limit: LimitEvidence) -> Document:
+    return {
+        "parts": [vector_out(part) for part in limit.parts],
+        "stable": vector_out(limit.stable),
+        "excused_at": limit.excused_at,
+        "phi": limit.phi,
+    }
+
+
+def _limit_in(row: object) -> LimitEvidence:
+    if row is None:
+        return LimitEvidence()
+    limit = mapping(row)
+    return LimitEvidence(
+        parts=tuple(vector_in(part) for part in rows(limit["parts"])),
+        stable=vector_in(limit["stable"]),
+        excused_at=optional(limit["excused_at"]),
+        phi=number(limit["phi"]),
+    )
+
+
+def _fired_in(row: object) -> GuardrailFired:
+    name, at, value = rows(row)
+    return GuardrailFired(name=text(name), at=number(at), value=number(value))
+
+
+def _span_in(row: object) -> Span:
+    start, end, errors = rows(row)
+    return Span(start=number(start), end=number(end), errors=_tally_in(errors))
+
+
+def _scatter_in(row: object) -> Scatter:
+    phi, known, tau = rows(row)
+    return Scatter(phi=number(phi), known=known is True, tau=number(tau))
+
+
+def _before_in(row: object) -> StableBefore:
+    requests, bad, seconds = rows(row)
+    return StableBefore(requests=number(requests), bad=number(bad), seconds=number(seconds))
+
+
+def _pair_in(row: object) -> tuple[float, float]:
+    first, second = rows(row)
+    return number(first), number(second)
 
 
 def _tally_out(tally: Tally) -> list[float]:
@@ -159,48 +242,5 @@ def _tally_out(tally: Tally) -> list[float]:
 
 
 def _tally_in(row: object) -> Tally:
-    xc, nc, xs, ns = (_number(number) for number in _rows(row))
+    xc, nc, xs, ns = (number(each) for each in rows(row))
     return Tally(x_canary=xc, n_canary=nc, x_stable=xs, n_stable=ns)
-
-
-def _vector_out(vector: Sequence[float]) -> str:
-    return b64encode(struct.pack(f"<{len(vector)}d", *vector)).decode()
-
-
-def _vector_in(text: object) -> tuple[float, ...]:
-    raw = b64decode(_text(text), validate=True)
-    return struct.unpack(f"<{len(raw) // 8}d", raw)
-
-
-def _rows(value: object) -> Sequence[object]:
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"{value!r} is no list")
-    return value
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{value!r} is no mapping")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
-    return value
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is no whole number")
-    return value
-
-
-def _optional(value: object) -> float | None:
-    return None if value is None else _number(value)

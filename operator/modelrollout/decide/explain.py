@@ -1,36 +1,22 @@
-"""One sentence for people about a judgement, and how much traffic a step needs. Pure.
+"""One sentence for people about a judgement. Pure.
 
 Evidence is never called a probability: it is a number with a limit.
 """
 
-from dataclasses import dataclass
-from math import exp, log1p
+from dataclasses import dataclass, field
+from math import inf
 
 from modelrollout.decide import mixture
-from modelrollout.domain.analysis import Action, AnalysisSettings, Figures, Margin, Mode
+from modelrollout.decide.preview import Preview
+from modelrollout.domain.analysis import Action, AnalysisSettings, Figures, Mode, Tally
 
-DETECT_FACTOR = 2.0
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """Requests and errors of the last blocks, and how many seconds those are."""
 
-def requests_to_detect(
-    *, stable_rate: float, canary_rate: float, weight: float, margin: Margin, alpha: float
-) -> float | None:
-    """Candidate requests until a regression to `canary_rate` is found, at a weight of 0 to 1; None: never.
-
-    Example: 1 % to 2 % at weight 0.2 with the default margins and alpha 0.01 needs 5 045.
-    """
-    if not 0 < weight < 1:
-        return None
-    k = weight / (1 - weight)
-    rho = margin.ratio
-
-    def growth(r: float) -> float:
-        bet = (r - rho) / (rho * (1 + r * k))
-        other = log1p(rho * k) - log1p(r * k)
-        return canary_rate * log1p(bet) + stable_rate / k * other - margin.absolute * bet
-
-    best = max(growth(rho * exp(0.01 + 0.02 * i)) for i in range(400))
-    return (mixture.log_limit(alpha) + 2) / best if best > 0 else None
+    errors: Tally
+    span: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +28,10 @@ class Told:
     cause: str
     weight: int
     figures: Figures | None
+    latest: Latest
+    preview: Preview | None
+    burn: float | None = field(default=None, kw_only=True)
+    """How many times too fast, where that took it back."""
     since_data: float
     n_canary: float
     expired: bool
@@ -57,14 +47,11 @@ def _said(told: Told, settings: AnalysisSettings) -> str:
     weight, figures = told.weight, told.figures
     match told.action:
         case Action.ROLLBACK:
-            return f"Rolled back at {weight} %: {_why_back(told.reason, figures)}."
+            return f"Rolled back at {weight} %: {_why_back(told, settings)}."
         case Action.ADVANCE if told.reason == "proven":
             return f"Advancing from {weight} %: proven not worse{_beside(figures)}."
         case Action.ADVANCE:
-            return (
-                f"Advancing from {weight} % at the deadline: no evidence of a regression, not proven"
-                f"{_doubling(told, settings)}."
-            )
+            return f"Advancing from {weight} % at the deadline: no evidence of a regression, not proven{_needed(told)}."
         case Action.HOLD:
             limit = _duration(settings.hold_timeout.total_seconds())
             wish = f" Held longer than {limit}: promote or abort." if told.expired else ""
@@ -74,23 +61,41 @@ def _said(told: Told, settings: AnalysisSettings) -> str:
                 "routeNotAccepted": ", waiting for the route to be accepted",
                 "trafficSplitMismatch": ", waiting for the traffic to follow the weight",
             }.get(told.reason, "")
-            return f"Testing at {weight} %: no decision yet{_beside(figures)}{waiting}."
+            return f"Testing at {weight} %: no decision yet{_beside(figures)}{waiting}.{_outlook(told.preview)}"
 
 
-def uncompared(action: Action, reason: str, weight: int) -> str:
-    if action is Action.ROLLBACK:
-        return f"Rolled back at {weight} %: {_why_back(reason, None)}."
+def uncompared(weight: int) -> str:
     return f"At {weight} %: nothing to compare with, only the guardrails watch."
 
 
-def _why_back(reason: str, figures: Figures | None) -> str:
-    if reason.startswith("guardrail:"):
-        return f"guardrail {reason.removeprefix('guardrail:')}"
-    told = _comparison(figures) if figures else "the candidate is worse"
+def _why_back(told: Told, settings: AnalysisSettings) -> str:
+    if told.reason == "guardrail:slo":
+        return f"{_failing(told.latest)}, and errorRateMax is {_rate(settings.guardrails.error_rate_max)}"
+    if told.reason == "guardrail:burn" and told.burn is not None:
+        limits = settings.guardrails
+        return (
+            f"{_failing(told.latest)}: the error budget of slo {limits.slo:g} burns {told.burn:.3g} times too fast "
+            f"over 5 min, and the limit is {limits.burn:g}"
+        )
+    if told.reason.startswith("guardrail:"):
+        return _guardrail(told.reason)
+    compared = _comparison(told.figures) if told.figures else "the candidate is worse"
     return {
-        "inconclusive": f"not proven at the deadline (onInconclusive: rollback); {told}",
-        "holdTimeout": f"held for too long (onHoldTimeout: rollback); {told}",
-    }.get(reason, told)
+        "inconclusive": f"not proven at the deadline (onInconclusive: rollback); {compared}",
+        "holdTimeout": f"held for too long (onHoldTimeout: rollback); {compared}",
+    }.get(told.reason, compared)
+
+
+def _guardrail(reason: str) -> str:
+    return f"guardrail {reason.removeprefix('guardrail:')}"
+
+
+def _failing(latest: Latest) -> str:
+    errors = latest.errors
+    canary = errors.x_canary / errors.n_canary if errors.n_canary > 0 else 0.0
+    told = f"candidate fails {_rate(canary)} of its requests ({_count(errors.x_canary)} of {_count(errors.n_canary)})"
+    stable = f", stable {_rate(errors.x_stable / errors.n_stable)}" if errors.n_stable > 0 else ""
+    return f"{told}{stable} in the last {_duration(latest.span)}"
 
 
 def _why_hold(told: Told, settings: AnalysisSettings) -> str:
@@ -104,7 +109,12 @@ def _why_hold(told: Told, settings: AnalysisSettings) -> str:
             told.cause,
             f"no candidate requests seen for {since}; check that traffic flows and that its series are scraped",
         )
+    limit = _rate(settings.guardrails.error_rate_max)
     return {
+        "stableUnhealthy": f"{_failing(told.latest)}: both are above errorRateMax {limit}, so it is not the candidate "
+        "alone; look at what both need, or raise spec.analysis.guardrails.errorRateMax if that is normal",
+        "budgetSpent": "the candidate has spent more than spec.analysis.guardrails.maxBudgetShare "
+        f"({_rate(settings.guardrails.max_budget_share)}) of a month's error budget; promote or abort",
         "insufficientTraffic": f"{_count(told.n_canary)} candidate requests, {_count(settings.min_requests)} needed; "
         "send more traffic, raise the weight or lower minRequests",
         "suspicious": "there are signs of a regression, not yet enough to roll back",
@@ -118,14 +128,22 @@ def _comparison(figures: Figures) -> str:
     counts = figures.counts
     if figures.value is None or figures.stable_value is None or figures.threshold is None:
         return f"`{_metric(figures)}` is worse"
-    ratio = f"ratio {figures.value / figures.stable_value:.1f}, " if figures.stable_value > 0 else ""
     return (
         f"`{_metric(figures)}` candidate {_rate(figures.value)} "
         f"({_count(counts.x_canary)} of {_count(counts.n_canary)}), "
         f"stable {_rate(figures.stable_value)} ({_count(counts.x_stable)} of {_count(counts.n_stable)}) "
-        f"over the same {_duration(figures.span)}; {ratio}tolerated {_rate(figures.threshold)}; "
+        f"over the same {_duration(figures.span)}; {_ratio(figures)}tolerated {_rate(figures.threshold)}; "
         f"evidence {_strength(figures.log_evidence)}, limit {_strength(figures.log_limit)}"
     )
+
+
+def _ratio(figures: Figures) -> str:
+    told = f"ratio {figures.value / figures.stable_value:.1f}" if figures.value and figures.stable_value else "ratio"
+    if figures.interval is None:
+        return f"{told}, " if told != "ratio" else ""
+    low, high = figures.interval
+    span = f"above {low:.2g}" if high == inf else f"below {high:.2g}" if low == 0 else f"{low:.2g}-{high:.2g}"
+    return f"{told} (95 % interval {span}), "
 
 
 def _beside(figures: Figures | None) -> str:
@@ -137,18 +155,29 @@ def _beside(figures: Figures | None) -> str:
     )
 
 
-def _doubling(told: Told, settings: AnalysisSettings) -> str:
-    figures = told.figures
-    if figures is None or not figures.stable_value:
+def _needed(told: Told) -> str:
+    """How much traffic this step would have needed."""
+    ahead = told.preview
+    if ahead is None or ahead.requests is None:
         return ""
-    needed = requests_to_detect(
-        stable_rate=figures.stable_value,
-        canary_rate=min(1.0, DETECT_FACTOR * figures.stable_value),
-        weight=told.weight / 100,
-        margin=next(m.regression for m in settings.metrics if m.name == figures.metric),
-        alpha=settings.alpha,
-    )
-    return f" (a doubling needs {_count(needed)} candidate requests, {_count(told.n_canary)} seen)" if needed else ""
+    return f" ({_rise(ahead)} needs {_count(ahead.requests)} candidate requests, {_count(told.n_canary)} seen)"
+
+
+def _outlook(ahead: Preview | None) -> str:
+    """What this step can find, before it is waited for."""
+    if ahead is None:
+        return ""
+    if ahead.requests is None:
+        return f" {_rise(ahead).capitalize()} would be within the margin."
+    when = "" if ahead.seconds is None else f", {_duration(ahead.seconds)} at the traffic seen"
+    told = f" {_rise(ahead).capitalize()} takes about {_count(ahead.requests)} candidate requests to find{when}."
+    if ahead.fits:
+        return told
+    return f"{told} The deadline is {_duration(ahead.deadline)}: raise it, the weight or the traffic to find that."
+
+
+def _rise(ahead: Preview) -> str:
+    return "a doubling of errors" if ahead.stable_rate > 0 else f"a rise of errors from 0 to {_rate(ahead.canary_rate)}"
 
 
 def _metric(figures: Figures) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelrollout.decide import explain, mixture
-from modelrollout.decide.standing import MetricStanding, Standing, log_evidence_of, test_name
+from modelrollout.decide.growth import margin_of
+from modelrollout.decide.preview import Preview
+from modelrollout.decide.standing import MetricStanding, Standing, ratio_interval
 from modelrollout.domain.analysis import (
     BAD,
     LATENCY,
@@ -15,6 +17,7 @@ from modelrollout.domain.analysis import (
     REQUESTS,
     Action,
     AnalysisSettings,
+    Block,
     Figures,
     Judgement,
     Kind,
@@ -23,10 +26,14 @@ from modelrollout.domain.analysis import (
     Verdict,
 )
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.safeguards import Estimate
 
 MISMATCHED_BLOCKS = 3
 MISSING_SCRAPES = 2
 SHARE_BLOCKS = 5
+CONFOUNDING_LOAD = 1.5
+ERRORS = "errors"
+"""The metric that guardrails on errors speak of."""
 _ORDER = (Verdict.FAIL, Verdict.PROVIDER_ERROR, Verdict.NO_DATA, Verdict.LOW_SAMPLE, Verdict.PASS)
 
 
@@ -44,6 +51,7 @@ class Reading:
     guardrail: str | None
     data_ok: bool
     stands: Standing
+    ahead: Preview | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +63,30 @@ class Ruling:
     """Held longer than holdTimeout: a person has to decide."""
 
 
-def uncompared(evidence: Evidence, guardrail: str | None) -> Judgement:
+def uncompared(evidence: Evidence, settings: AnalysisSettings, guardrail: str | None) -> Judgement:
     """At 0 or 100 %, or with analysis off: only a guardrail can speak."""
     action, reason = (Action.ROLLBACK, f"guardrail:{guardrail}") if guardrail else (Action.CONTINUE, "")
+    told = explain.Told(
+        action=action,
+        reason=reason,
+        cause="",
+        weight=evidence.weight,
+        figures=None,
+        latest=latest(evidence),
+        preview=None,
+        burn=evidence.guardrail.value if evidence.guardrail else None,
+        since_data=0.0,
+        n_canary=evidence.step_requests.n_canary,
+        expired=False,
+    )
     return Judgement(
         action=action,
         reason=reason,
         verdict=Verdict.FAIL if guardrail else Verdict.LOW_SAMPLE,
         verdicts=(),
-        culprit="",
-        sentence=explain.uncompared(action, reason, evidence.weight),
+        culprit=ERRORS if evidence.guardrail else "",
+        observed=settings.mode is Mode.OBSERVE,
+        sentence=explain.sentence(told, settings) if guardrail else explain.uncompared(evidence.weight),
     )
 
 
@@ -82,6 +104,9 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
         cause=cause,
         weight=evidence.weight,
         figures=figures,
+        latest=latest(evidence),
+        preview=reading.ahead,
+        burn=evidence.guardrail.value if evidence.guardrail else None,
         since_data=reading.since_data,
         n_canary=reading.n_canary,
         expired=ruling.expired,
@@ -95,28 +120,51 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
         cause=cause,
         figures=figures,
         hold_since=ruling.hold_since,
-        flags=_flags(evidence),
+        flags=(*_flags(evidence, settings), *(("StepTooShort",) if reading.ahead and not reading.ahead.fits else ())),
         sentence=explain.sentence(told, settings),
         observed=settings.mode is Mode.OBSERVE,
     )
 
 
+def latest(evidence: Evidence) -> explain.Latest:
+    """Requests and errors of the last blocks at this weight."""
+    mine = _blocks_at_this_weight(evidence)
+    errors = sum((block.errors for block in mine), NO_REQUESTS)
+    return explain.Latest(errors=errors, span=mine[-1].end - mine[0].start if mine else 0.0)
+
+
+def _blocks_at_this_weight(evidence: Evidence) -> list[Block]:
+    return [b for b in evidence.recent if b.start >= evidence.step_at and b.weight == evidence.weight]
+
+
 def _culprit(evidence: Evidence, stands: Standing) -> MetricStanding | None:
     if evidence.block_seq == 0:
         return None
-    if evidence.regression is None:
+    if evidence.regression is None and evidence.guardrail is None:
         return stands.culprit
-    named = evidence.regression.metric
+    named = evidence.regression.metric if evidence.regression is not None else ERRORS
     return next((row for row in stands.metrics if row.metric.name == named), stands.culprit)
 
 
-def _flags(evidence: Evidence) -> tuple[str, ...]:
+def _flags(evidence: Evidence, settings: AnalysisSettings) -> tuple[str, ...]:
     unsuitable = tuple(
         f"HistogramUnsuitable:{m.name}" for m in evidence.metrics if m.kind is Kind.HISTOGRAM and m.edges == ()
     )
     unsound = tuple(f"UnsoundCounts:{m.name}" for m in evidence.metrics if m.unsound_blocks)
     split = ("TrafficSplitMismatch",) if evidence.off_split >= MISMATCHED_BLOCKS else ()
-    return unsuitable + unsound + split
+    auto = settings.overdispersion.mode is Estimate.AUTO
+    guessed = auto and any(not test.scatter.known for metric in evidence.metrics for test in metric.tests)
+    dispersion = ("DispersionUnknown",) if guessed else ()
+    confounded = ("LatencyConfounded",) if _is_confounded(evidence, settings) else ()
+    return unsuitable + unsound + split + confounded + dispersion
+
+
+def _is_confounded(evidence: Evidence, settings: AnalysisSettings) -> bool:
+    """Whether pods of one arm are so much busier that latency compares load, not models."""
+    canary, stable = evidence.pod_load
+    latency = any(m.kind is Kind.HISTOGRAM for m in evidence.metrics)
+    enough = evidence.step_requests.n_canary >= settings.min_requests and stable > 0
+    return latency and enough and max(canary, stable) > CONFOUNDING_LOAD * min(canary, stable)
 
 
 def _verdict(evidence: Evidence, settings: AnalysisSettings, reading: Reading, row: MetricStanding) -> MetricVerdict:
@@ -126,6 +174,8 @@ def _verdict(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
     suspicious = reading.log_evidence >= mixture.log_limit(1 / settings.suspicious)
     if found:
         return MetricVerdict(metric=name, verdict=Verdict.FAIL, reason="regression")
+    if evidence.guardrail is not None and name == ERRORS:
+        return MetricVerdict(metric=name, verdict=Verdict.FAIL, reason=f"guardrail:{evidence.guardrail.name}")
     failed = next((fault for query, fault in evidence.faults if query in asked), None)
     if failed is not None:
         return MetricVerdict(metric=name, verdict=Verdict.PROVIDER_ERROR, reason=str(failed.kind))
@@ -133,6 +183,8 @@ def _verdict(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
         return MetricVerdict(metric=name, verdict=Verdict.NO_DATA, reason="metricMissing")
     if reading.since_data >= settings.no_data_timeout.total_seconds():
         return MetricVerdict(metric=name, verdict=Verdict.NO_DATA, reason="noData")
+    if evidence.limit.excused_at is not None and name == ERRORS:
+        return MetricVerdict(metric=name, verdict=Verdict.LOW_SAMPLE, reason="stableUnhealthy")
     if reading.n_canary < settings.min_requests:
         return MetricVerdict(metric=name, verdict=Verdict.LOW_SAMPLE, reason="fewRequests")
     if suspicious:
@@ -165,7 +217,9 @@ def _figures(
     edge = test.edge if test else None
     counts = (test.rollout if whole else test.step) if test else NO_REQUESTS
     stable = counts.x_stable / counts.n_stable if counts.n_stable > 0 else None
-    margin = row.settings.non_inferiority if ruling.reason == "proven" else row.settings.regression
+    margin = margin_of(test, row.settings) if test else row.settings.regression
+    if ruling.reason == "proven":
+        margin = row.settings.non_inferiority
     query = dict(evidence.queries).get(LATENCY if row.metric.kind is Kind.HISTOGRAM else REQUESTS, "")
     end = evidence.recent[-1].end if evidence.recent else evidence.step_at
     # What weighed in the decision is the rollout's evidence; one metric's own may be larger or smaller.
@@ -183,6 +237,7 @@ def _figures(
         log_evidence=log_evidence,
         log_limit=mixture.log_limit(settings.alpha),
         query=query,
+        interval=ratio_interval(test) if test and whole else None,
     )
 
 
@@ -196,12 +251,6 @@ class Share:
 
 def share_seen(evidence: Evidence) -> Share | None:
     """Measured over the last blocks at this weight; None while there was no traffic."""
-    mine = [b for b in evidence.recent if b.start >= evidence.step_at and b.weight == evidence.weight]
-    tally = sum((b.errors for b in mine[-SHARE_BLOCKS:]), NO_REQUESTS)
+    tally = sum((b.errors for b in _blocks_at_this_weight(evidence)[-SHARE_BLOCKS:]), NO_REQUESTS)
     total = tally.n_canary + tally.n_stable
     return Share(share=tally.n_canary / total, requests=total) if total > 0 else None
-
-
-def log_evidence_by_test(evidence: Evidence) -> dict[str, float]:
-    """Log evidence per test, for status."""
-    return {test_name(m, t): log_evidence_of(evidence, t) for m in evidence.metrics for t in m.tests}

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf, sqrt
 
-from modelrollout.decide import histogram, mixture
+from modelrollout.decide import budget, dispersion, error_limit, histogram, intervals, mixture
 from modelrollout.decide.blocks import OpenBlock
 from modelrollout.decide.standing import standing
-from modelrollout.domain.analysis import AnalysisSettings, Arms, Block, Kind, MetricSettings, Tally
-from modelrollout.domain.evidence import Evidence, MetricEvidence, RegressionFound, TestEvidence
+from modelrollout.domain.analysis import AnalysisSettings, Arm, Arms, Block, Kind, Margin, MetricSettings, Tally
+from modelrollout.domain.evidence import Evidence, MetricEvidence, RegressionFound, Scatter, TestEvidence
 
+ALL = 100
+"""The weight at which stable has no requests to compare with."""
 LONG_STEP = 600.0
 RECENT_BLOCKS = 20
 
@@ -31,6 +33,8 @@ class Counted:
     carried: tuple[tuple[str, str, float], ...]
     share: float | None = None
     """The candidate's share that is expected; None: the step's weight."""
+    pods: tuple[int, int] = (0, 0)
+    """Ready pods of canary and stable at its end; zeros where they are not known."""
 
 
 def counted(block: OpenBlock, arms: Arms, targets: frozenset[str] | None, *, latency: bool) -> Counted:
@@ -43,15 +47,48 @@ def counted(block: OpenBlock, arms: Arms, targets: frozenset[str] | None, *, lat
         latency=buckets,
         carried=block.requests_by_target(),
         share=arms.share,
+        pods=(_ready(arms.candidate), _ready(arms.stable)),
     )
 
 
-def fresh_tests(metric: MetricEvidence, parts: int) -> tuple[TestEvidence, ...]:
+def _ready(arm: Arm) -> int:
+    return sum(pod.ready_at is not None and not pod.gone for pod in arm.pods)
+
+
+def fresh_tests(metric: MetricEvidence, parts: int, scatter: Scatter) -> tuple[TestEvidence, ...]:
     """Tests that have seen nothing, with as many parts as have been started."""
     edges = (None,) if metric.kind is Kind.RATIO else metric.edges or ()
     nothing = mixture.nothing_yet(mixture.REGRESSION)
     proof = mixture.nothing_yet(mixture.NON_INFERIORITY)
-    return tuple(TestEvidence(edge=edge, parts=(nothing,) * parts, proof=proof) for edge in edges)
+    return tuple(TestEvidence(edge=edge, parts=(nothing,) * parts, proof=proof, scatter=scatter) for edge in edges)
+
+
+def margin_of(test: TestEvidence, wanted: MetricSettings) -> Margin:
+    """The margin of regression, widened where pods differ."""
+    return wanted.regression if test.ratio is None else replace(wanted.regression, ratio=test.ratio)
+
+
+def widened(evidence: Evidence, settings: AnalysisSettings, pods: tuple[int, int]) -> Evidence:
+    """The margins widened for this many pods of canary and stable, before the first block and never again."""
+    spread = settings.pod_spread
+
+    def ratio(test: TestEvidence, wanted: MetricSettings) -> float | None:
+        if test.scatter.tau <= 0:
+            return None
+        return dispersion.widened(
+            wanted.regression,
+            test.scatter.tau,
+            canary_pods=pods[0],
+            stable_pods=pods[1],
+            z=spread.z,
+            max_factor=spread.max_factor,
+        ).ratio
+
+    metrics = tuple(
+        replace(metric, tests=tuple(replace(test, ratio=ratio(test, wanted)) for test in metric.tests))
+        for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True)
+    )
+    return replace(evidence, metrics=metrics)
 
 
 def with_new_part(evidence: Evidence, at: float) -> Evidence:
@@ -67,27 +104,42 @@ def with_new_part(evidence: Evidence, at: float) -> Evidence:
 
 def grown(evidence: Evidence, settings: AnalysisSettings, block: Counted) -> Evidence:
     """The evidence after the block, with what it proves latched."""
-    metrics = tuple(
-        _metric_grown(metric, wanted, block, evidence.parts_started)
-        for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True)
-    )
+    if evidence.block_seq == 0:
+        evidence = widened(evidence, settings, block.pods)
+    alone = evidence.weight >= ALL
     closed = Block(
         seq=evidence.block_seq, start=block.start, end=block.end, weight=evidence.weight, errors=block.errors
     )
     after = replace(
         evidence,
-        metrics=metrics,
+        metrics=evidence.metrics if alone else _metrics_grown(evidence, settings, block),
         block_seq=evidence.block_seq + 1,
         block_start=block.end,
         carried=block.carried or evidence.carried,
         requests=evidence.requests + block.errors,
         step_requests=evidence.step_requests + block.errors,
         recent=(*evidence.recent, closed)[-RECENT_BLOCKS:],
+        limit=error_limit.grown(evidence.limit, settings, block.errors, parts=evidence.parts_started + alone),
+        pod_load=_pod_load(evidence.pod_load, block),
         off_split=_off_split(evidence, block),
     )
-    latched = _latched(after, settings, block.end)
+    latched = error_limit.latched(_latched(after, settings, block.end), settings, block.end)
+    latched = budget.grown(latched, settings, closed)
     is_long = evidence.step == evidence.steps - 1 and block.end - evidence.part_at >= LONG_STEP
     return with_new_part(latched, block.end) if is_long else latched
+
+
+def _metrics_grown(evidence: Evidence, settings: AnalysisSettings, block: Counted) -> tuple[MetricEvidence, ...]:
+    fresh = _Fresh(parts=evidence.parts_started, scatter=Scatter(phi=settings.overdispersion.unseen))
+    pairs = zip(evidence.metrics, settings.metrics, strict=True)
+    return tuple(_metric_grown(metric, wanted, block, fresh) for metric, wanted in pairs)
+
+
+def _pod_load(before: tuple[float, float], block: Counted) -> tuple[float, float]:
+    canary_pods, stable_pods = block.pods
+    if min(canary_pods, stable_pods) == 0:
+        return before
+    return before[0] + block.errors.n_canary / canary_pods, before[1] + block.errors.n_stable / stable_pods
 
 
 def _off_split(evidence: Evidence, block: Counted) -> int:
@@ -101,13 +153,21 @@ def _off_split(evidence: Evidence, block: Counted) -> int:
     return evidence.off_split + 1 if off > max(0.2 * wish, 4 * sqrt(wish * (1 - wish) / total)) else 0
 
 
-def _metric_grown(metric: MetricEvidence, wanted: MetricSettings, block: Counted, parts: int) -> MetricEvidence:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fresh:
+    """What a test begins with that is made during the rollout."""
+
+    parts: int
+    scatter: Scatter
+
+
+def _metric_grown(metric: MetricEvidence, wanted: MetricSettings, block: Counted, fresh: _Fresh) -> MetricEvidence:
     if metric.kind is Kind.RATIO:
         return _tested(metric, wanted, [block.errors] * len(metric.tests))
     if block.latency is None:
         return metric
     if metric.edges is None:
-        return _profiled(metric, block.latency[1], parts)
+        return _profiled(metric, block.latency[1], fresh)
     return _tested(metric, wanted, [_slower(block.latency, test.edge or 0.0) for test in metric.tests])
 
 
@@ -123,7 +183,7 @@ def _tested(metric: MetricEvidence, wanted: MetricSettings, tallies: list[Tally]
     return replace(metric, tests=tests)
 
 
-def _profiled(metric: MetricEvidence, stable: Mapping[float, float], parts: int) -> MetricEvidence:
+def _profiled(metric: MetricEvidence, stable: Mapping[float, float], fresh: _Fresh) -> MetricEvidence:
     """Edges come from stable's requests only, and are fixed before the first block that is tested."""
     profile = dict(metric.profile)
     for bound, rise in stable.items():
@@ -132,16 +192,18 @@ def _profiled(metric: MetricEvidence, stable: Mapping[float, float], parts: int)
     if profile.get(inf, 0.0) < histogram.LEAST_REQUESTS:
         return gathered
     chosen = replace(gathered, edges=histogram.choose_edges(histogram.exceedances(profile)), profile=())
-    return replace(chosen, tests=fresh_tests(chosen, parts))
+    return replace(chosen, tests=fresh_tests(chosen, fresh.parts, fresh.scatter))
 
 
-def _test_grown(test: TestEvidence, wanted: MetricSettings, block: Tally, phi: float = 1.0) -> TestEvidence:
-    worse = mixture.log_factors(mixture.REGRESSION, block, wanted.regression, phi=phi)
+def _test_grown(test: TestEvidence, wanted: MetricSettings, block: Tally) -> TestEvidence:
+    phi = test.scatter.phi
+    worse = mixture.log_factors(mixture.REGRESSION, block, margin_of(test, wanted), phi=phi)
     better = mixture.log_factors(mixture.NON_INFERIORITY, block, wanted.non_inferiority, phi=phi)
     return replace(
         test,
         parts=tuple(mixture.added(part, worse) for part in test.parts),
         proof=mixture.added(test.proof, better),
+        interval=intervals.ratio_added(test.interval or intervals.no_ratio_rejected(), block, phi=phi),
         rollout=test.rollout + block,
         step=test.step + block,
     )

@@ -1,14 +1,17 @@
 """From evidence to an action: an ordered list, the first match wins. Pure.
 
 Hold keeps the weight and goes on testing. Missing, stale or failing metrics never advance and
-never roll back. A regression once found stays found.
+never roll back. A regression once found stays found, and so does a guardrail.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from modelrollout.decide import findings, mixture
+from modelrollout.decide.budget import is_overspent
 from modelrollout.decide.evidence import is_compared, period
 from modelrollout.decide.findings import MISMATCHED_BLOCKS, MISSING_SCRAPES, Reading, Ruling
+from modelrollout.decide.preview import preview
 from modelrollout.decide.standing import proofs, standing
 from modelrollout.domain.analysis import (
     Action,
@@ -20,6 +23,8 @@ from modelrollout.domain.analysis import (
 )
 from modelrollout.domain.evidence import Evidence
 
+STABLE_UNHEALTHY = "stableUnhealthy"
+BUDGET_SPENT = "budgetSpent"
 NEVER_BY_TIMEOUT = ("noData", "insufficientTraffic", "routeNotAccepted", "trafficSplitMismatch")
 
 
@@ -67,16 +72,13 @@ def judge(
 
     `lag`: seconds by which the metrics are always late, so that their age says nothing.
     """
+    fired = evidence.guardrail
+    guardrail = fired.name if guardrail is None and fired is not None else guardrail
     if not is_compared(evidence, settings):
-        return findings.uncompared(evidence, guardrail)
+        return findings.uncompared(evidence, settings, guardrail)
     reading = _reading(evidence, settings, now, guardrail, paused=paused, lag=lag)
-    action, reason = decide(reading, settings, timing)
-    if evidence.regression is not None and guardrail is None:
-        action, reason = Action.ROLLBACK, "regression"
-    elif action is Action.ADVANCE:
-        action, reason = _guarded(evidence, reading, timing, reason, shifted=shifted)
-    elif action is Action.CONTINUE and evidence.missing_scrapes >= MISSING_SCRAPES:
-        action, reason = Action.HOLD, "noData"
+    reading = replace(reading, ahead=preview(evidence, settings, timing))
+    action, reason = _ruled(evidence, reading, settings, timing, shifted=shifted)
     hold_since = _hold_since(evidence, settings, timing, reading, now) if action is Action.HOLD else None
     expired = hold_since is not None and _held(evidence, hold_since, now) >= settings.hold_timeout.total_seconds()
     by_timeout = settings.on_hold_timeout is OnHoldTimeout.ROLLBACK and reading.data_ok
@@ -84,6 +86,26 @@ def judge(
         action, reason, hold_since = Action.ROLLBACK, "holdTimeout", None
     ruling = Ruling(action=action, reason=reason, hold_since=hold_since, expired=expired)
     return findings.reported(evidence, settings, reading, ruling)
+
+
+def _ruled(
+    evidence: Evidence, reading: Reading, settings: AnalysisSettings, timing: StepTiming, *, shifted: bool
+) -> tuple[Action, str]:
+    """The table's answer, with what only the engine knows: latches, stable's own health, what an advance waits for."""
+    action, reason = decide(reading, settings, timing)
+    if reading.guardrail is not None:
+        return action, reason
+    if evidence.regression is not None or reason == "regression":
+        return Action.ROLLBACK, "regression"
+    if evidence.limit.excused_at is not None:
+        return Action.HOLD, STABLE_UNHEALTHY
+    if is_overspent(evidence, settings):
+        return Action.HOLD, BUDGET_SPENT
+    if action is Action.ADVANCE:
+        return _guarded(evidence, reading, timing, reason, shifted=shifted)
+    if action is Action.CONTINUE and evidence.missing_scrapes >= MISSING_SCRAPES:
+        return Action.HOLD, "noData"
+    return action, reason
 
 
 def _reading(
@@ -132,6 +154,8 @@ def _hold_since(
     timeout = settings.no_data_timeout.total_seconds()
     if reading.since_data >= timeout:
         began.append(now - (reading.since_data - timeout))
+    if evidence.limit.excused_at is not None:
+        began.append(max(evidence.step_at, evidence.limit.excused_at))
     if evidence.missing_scrapes >= MISSING_SCRAPES:
         began.append(max(evidence.step_at, evidence.last_data_at))
     return min(began)

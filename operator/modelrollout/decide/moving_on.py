@@ -160,6 +160,10 @@ def _holding(reason: str) -> str:
         "suspicious": "the candidate looks worse, but not beyond doubt. Look at its logs; abort or promote by hand",
         "routeNotAccepted": "the gateway has not accepted the route. Look at the HTTPRoute's status.parents",
         "trafficSplitMismatch": "the measured share is not the weight. Look at the gateway and at sticky sessions",
+        "stableUnhealthy": "stable fails too often as well, so it is not the candidate alone. Look at what both need; "
+        "raise spec.analysis.guardrails.errorRateMax if that is normal",
+        "budgetSpent": "the candidate has spent analysis.guardrails.maxBudgetShare of a month's error budget. "
+        "Abort or promote by hand",
         "inconclusive": "the deadline passed undecided and analysis.onInconclusive is hold. Abort or promote by hand",
     }
     return f"Holding at this weight: {known.get(reason, reason)}."

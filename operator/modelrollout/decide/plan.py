@@ -35,7 +35,7 @@ def plan(observed: Observed, now: datetime) -> Plan:
         view = View(observed, desired, now)
         answer = next(told for rule in RULES if (told := rule(view)) is not None)
     evidence = view.evidence
-    answer = answer if evidence is None else _with_measurement(view, answer, evidence)
+    answer = _with_look_back(view, answer) if evidence is None else _with_measurement(view, answer, evidence)
     return _watchful(view, answer)
 
 
@@ -45,6 +45,15 @@ def _watchful(view: View, answer: Plan) -> Plan:
         return answer
     wake = SOON if answer.wake_after is None else min(answer.wake_after, SOON)
     return replace(answer, wake_after=wake)
+
+
+def _with_look_back(view: View, answer: Plan) -> Plan:
+    """While the first step is being prepared: what stable did before. Nothing waits for it."""
+    begun, until = view.begun, view.look_back
+    waits = view.intent.weight == 0 and answer.intent is None and not view.observed.deleting
+    if begun is None or until is None or not waits:
+        return answer
+    return replace(answer, actions=(*answer.actions, Measure(evidence=begun, look_back=until)))
 
 
 def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
@@ -60,7 +69,7 @@ def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
     decides = answer.intent is not None
     riders: list[Action] = []
     if due:
-        riders.append(Measure(evidence=evidence, polls=due))
+        riders.append(Measure(evidence=evidence, polls=due, look_back=view.look_back))
     if _worth_saving(view, evidence, decides=decides):
         riders.append(Checkpoint(evidence=evidence))
     if decides and not riders:

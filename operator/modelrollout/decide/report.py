@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from modelrollout.decide.metric_status import metric_status
 from modelrollout.decide.verdicts import Circumstances, findings, phase_of
 from modelrollout.domain.analysis import Action, Judgement
 from modelrollout.domain.conditions import GIVEN_UP, ConditionStatus, ConditionType, Phase, Reason
@@ -110,14 +111,17 @@ def _revisions(seen: Circumstances) -> list[dict[str, Any]]:
 
 
 def _analysis(seen: Circumstances, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures as of the last checkpoint or decision of this attempt."""
+    """Figures as of the last checkpoint or decision of this attempt, and as the step begins."""
     judgement, evidence = seen.plan.judgement, seen.observed.evidence
     kept: dict[str, Any] = before.get("analysis", {})
     saved = any(isinstance(each.action, Checkpoint) and each.refused is None for each in seen.outcomes)
     decided = seen.plan.intent is not None and judgement is not None
     if seen.plan.reason is Reason.ROLLOUT_STARTED:
         return {}
-    if judgement is None or evidence is None or not (saved or decided):
+    if judgement is None or evidence is None or evidence.step < 0:
+        return kept
+    begins = (kept.get("attempt"), kept.get("step")) != (evidence.attempt, evidence.step + 1)
+    if not (saved or decided or begins):
         return kept
     return _figures(judgement, evidence, seen.observed.key.name)
 
@@ -133,10 +137,7 @@ def _figures(judgement: Judgement, evidence: Evidence, name: str) -> dict[str, A
         "stableBad": round(evidence.requests.x_stable),
         "decision": str(judgement.action),
         "verdict": str(judgement.verdict),
-        "metrics": [
-            {"name": each.metric, "verdict": str(each.verdict), **({"reason": each.reason} if each.reason else {})}
-            for each in judgement.verdicts
-        ],
+        "metrics": [metric_status(evidence, each) for each in judgement.verdicts],
         "stateRef": {"name": evidence_name(name), "blockSeq": evidence.block_seq},
     }
     told = {
@@ -146,6 +147,8 @@ def _figures(judgement: Judgement, evidence: Evidence, name: str) -> dict[str, A
         "flags": list(judgement.flags),
     }
     document |= {field: value for field, value in told.items() if value}
+    if evidence.spans or evidence.budget_spent:
+        document["budgetShare"] = float(f"{evidence.budget_spent:.4g}")
     if judgement.figures is not None:
         document["logEvidence"] = round(judgement.figures.log_evidence, 4)
     return document

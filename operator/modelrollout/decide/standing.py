@@ -7,9 +7,12 @@ histogram's edges. Pure.
 from dataclasses import dataclass
 from math import inf
 
-from modelrollout.decide import mixture
+from modelrollout.decide import intervals, mixture
 from modelrollout.domain.analysis import AnalysisSettings, Kind, MetricSettings
 from modelrollout.domain.evidence import Evidence, MetricEvidence, TestEvidence
+
+INTERVAL_ALPHA = 0.05
+"""Of intervals in reports: 95 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +48,32 @@ def standing(evidence: Evidence, settings: AnalysisSettings) -> Standing:
 
 
 def log_evidence_of(evidence: Evidence, test: TestEvidence) -> float:
+    if not test.parts:
+        return 0.0  # no step has begun
     parts = [mixture.log_mixture(mixture.REGRESSION, part) for part in test.parts]
     return mixture.log_restart(parts, evidence.planned_parts, evidence.parts_started)
 
 
 def _metric(evidence: Evidence, metric: MetricEvidence, wanted: MetricSettings) -> MetricStanding:
+    log_evidence, loudest = loudest_of(evidence, metric)
+    return MetricStanding(settings=wanted, metric=metric, log_evidence=log_evidence, loudest=loudest)
+
+
+def loudest_of(evidence: Evidence, metric: MetricEvidence) -> tuple[float, TestEvidence | None]:
+    """The metric's log evidence, and the test that speaks loudest against the candidate."""
     scores = [(log_evidence_of(evidence, test), test) for test in metric.tests]
     if not scores:
-        return MetricStanding(settings=wanted, metric=metric, log_evidence=0.0, loudest=None)
+        return 0.0, None
     mean, _ = mixture.log_average([score for score, _ in scores], [1.0] * len(scores))
-    return MetricStanding(
-        settings=wanted, metric=metric, log_evidence=mean, loudest=max(scores, key=lambda each: each[0])[1]
-    )
+    return mean, max(scores, key=lambda each: each[0])[1]
+
+
+def ratio_interval(test: TestEvidence) -> tuple[float, float] | None:
+    """Where canary's true rate over stable's lies; None where every ratio is possible."""
+    if not test.interval:
+        return None
+    found = intervals.ratio_interval(test.interval, alpha=INTERVAL_ALPHA)
+    return None if (found.low, found.high) == (0.0, inf) else (found.low, found.high)
 
 
 def test_name(metric: MetricEvidence, test: TestEvidence) -> str:

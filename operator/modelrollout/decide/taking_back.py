@@ -11,6 +11,8 @@ from modelrollout.domain.conditions import Reason
 from modelrollout.domain.intent import Aborted
 from modelrollout.domain.plan import Action, Checkpoint, Plan
 
+_GUARDRAILS = {"guardrail:slo": Reason.ERROR_RATE_TOO_HIGH, "guardrail:burn": Reason.ERROR_BUDGET_BURNING}
+
 
 def take_back_failed(view: View) -> Plan | None:
     """A candidate whose pods fail goes, whatever its metrics say. A first revision stays: nothing else serves."""
@@ -25,7 +27,8 @@ def abort_on_regression(view: View) -> Plan | None:
     judgement = view.judgement
     if judgement is None or judgement.observed or judgement.action is not analysis.Action.ROLLBACK:
         return None
-    reason = Reason.REGRESSED if judgement.verdict is analysis.Verdict.FAIL else Reason.INCONCLUSIVE
+    worse = Reason.REGRESSED if judgement.verdict is analysis.Verdict.FAIL else Reason.INCONCLUSIVE
+    reason = _GUARDRAILS.get(judgement.reason, worse)
     message = f"{judgement.sentence} Apply another spec, or use the retry command.".strip()
     return _take_back(view, reason, message)
 
@@ -67,7 +70,7 @@ def finish_leaving(view: View) -> Plan | None:
         return None
     if not view.drained:
         evidence = view.observed.evidence
-        unsaved = evidence is not None and evidence.last_eval != view.observed.checkpoint_eval
+        unsaved = evidence is not None and evidence.last_eval not in (None, view.observed.checkpoint_eval)
         final: tuple[Action, ...] = (Checkpoint(evidence=evidence),) if evidence is not None and unsaved else ()
         return act(view, Reason.RETIRING, "The candidate's connections drain.", *final, wake_after=SOON)
     changed = replace(intent, candidate=None, leaving=False, step=0, floor=0, started_at=None, preparing_since=None)

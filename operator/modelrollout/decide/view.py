@@ -7,6 +7,7 @@ from functools import cached_property
 from modelrollout.decide.capacity import candidate_wish, stable_wish
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.judge import judge
+from modelrollout.domain import analysis
 from modelrollout.domain.analysis import SCRAPE_LAG, AnalysisSettings, Judgement, Mode, StepTiming
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.intent import Intent
@@ -102,37 +103,69 @@ class View:
         return not intent.leaving and 0 < intent.weight < 100 and self.settings.mode is not Mode.NONE
 
     @cached_property
+    def watched(self) -> bool:
+        """Whether the candidate's requests are counted: compared, or at 100 % held against its limits alone.
+
+        Not where a person or stable's end put everything on it: then there is no better place for the traffic.
+        """
+        intent = self.intent
+        alone = intent.weight >= 100 and not intent.promote and not intent.leaving
+        return self.compared or (alone and self.settings.mode is not Mode.NONE)
+
+    @cached_property
     def evidence(self) -> Evidence | None:
         """The evidence of this attempt and step; begun where there is none."""
-        intent = self.intent
-        if not self.compared or intent.stable is None or intent.candidate is None:
+        begun, since = self.begun, self.intent.since
+        if not self.watched or begun is None:
             return None
-        assert intent.since is not None
-        evidence, attempt = self.observed.evidence, str(intent.attempt)
-        if evidence is None or evidence.attempt != attempt or evidence.candidate != intent.candidate:
-            evidence = begin(
-                self.settings,
-                stable=intent.stable,
-                candidate=intent.candidate,
-                attempt=attempt,
-                steps=max(len(self.desired.rollout.steps), 1),
-                at=intent.since.timestamp(),  # of the first weight: getting ready is no evidence of anything
-            )
+        assert since is not None
         return enter_step(
-            evidence,
+            begun,
             self.settings,
-            step=max(self.desired.rollout.next_above(intent.weight - 1), 0),
-            weight=intent.weight,
-            at=intent.since.timestamp(),
+            step=max(self.desired.rollout.next_above(self.intent.weight - 1), 0),
+            weight=self.intent.weight,
+            at=since.timestamp(),
         )
 
     @cached_property
+    def begun(self) -> Evidence | None:
+        """This attempt's evidence, from when its first step is being prepared; None where nothing will be counted."""
+        intent = self.intent
+        started = intent.started_at or intent.since
+        if intent.stable is None or intent.candidate is None or intent.leaving or started is None:
+            return None
+        if self.settings.mode is Mode.NONE:
+            return None
+        evidence, attempt = self.observed.evidence, str(intent.attempt)
+        if evidence is not None and evidence.attempt == attempt and evidence.candidate == intent.candidate:
+            return evidence
+        steps = self.desired.rollout.steps
+        return begin(
+            self.settings,
+            stable=intent.stable,
+            candidate=intent.candidate,
+            attempt=attempt,
+            steps=max(len(steps), 1),
+            at=started.timestamp(),
+            last_deadline=steps[-1].deadline if steps else None,
+        )
+
+    @cached_property
+    def look_back(self) -> float | None:
+        """Until when stable's past is to be asked for; None where it was, or where a block was counted already."""
+        begun, since = self.begun, self.intent.started_at
+        if begun is None or since is None or begun.before is not None or begun.block_seq > 0:
+            return None
+        return since.timestamp()
+
+    @cached_property
     def judgement(self) -> Judgement | None:
+        """At 100 % only where a guardrail has spoken: nothing else is judged there."""
         evidence, routing = self.evidence, self.routing
         if evidence is None or routing is None:
             return None
         route = self.observed.route
-        return judge(
+        judged = judge(
             evidence,
             self.settings,
             self.timing,
@@ -142,6 +175,7 @@ class View:
             paused=self.pause,
             lag=self.lag,
         )
+        return judged if self.compared or judged.action is analysis.Action.ROLLBACK else None
 
     @cached_property
     def pause(self) -> timedelta:

@@ -11,6 +11,9 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
+from modelrollout.domain.requiring import require as _require
+from modelrollout.domain.safeguards import Guardrails, Overdispersion, PodSpread
+
 REQUESTS = "requests"
 BAD = "bad"
 LATENCY = "latency"
@@ -67,11 +70,6 @@ class Action(StrEnum):
     ADVANCE = "Advance"
     HOLD = "Hold"
     ROLLBACK = "Rollback"
-
-
-def _require(ok: bool, path: str, value: object, wish: str) -> None:
-    if not ok:
-        raise ValueError(f"{path}: {value} is not possible; write {wish}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +188,9 @@ class AnalysisSettings:
     hold_timeout: timedelta = timedelta(minutes=30)
     on_hold_timeout: OnHoldTimeout = OnHoldTimeout.HOLD
     metrics: tuple[MetricSettings, ...] = field(default_factory=_default_metrics)
+    guardrails: Guardrails = field(default_factory=Guardrails)
+    overdispersion: Overdispersion = field(default_factory=Overdispersion)
+    pod_spread: PodSpread = field(default_factory=PodSpread)
 
     def __post_init__(self) -> None:
         if self.poll is not None:
@@ -391,6 +392,8 @@ class Figures:
     log_evidence: float
     log_limit: float
     query: str
+    interval: tuple[float, float] | None = None
+    """Where the ratio of the true rates lies, with 95 % confidence over all looks; of the whole rollout only."""
 
     @property
     def samples(self) -> int:

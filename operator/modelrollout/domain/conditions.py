@@ -84,6 +84,14 @@ class Reason(StrEnum):
 
     # taken back
     REGRESSED = "Regressed", "The candidate is worse than stable beyond the margin; its traffic was taken back."
+    ERROR_RATE_TOO_HIGH = (
+        "ErrorRateTooHigh",
+        "The candidate's error rate is above spec.analysis.guardrails.errorRateMax and stable's is not.",
+    )
+    ERROR_BUDGET_BURNING = (
+        "ErrorBudgetBurning",
+        "The candidate spent the error budget of spec.analysis.guardrails.slo too fast and stable did not.",
+    )
     INCONCLUSIVE = "Inconclusive", "The deadline passed undecided and the spec asks to roll back then."
     ABORTED = "Aborted", "A person aborted the candidate."
     NOT_READY_IN_TIME = "NotReadyInTime", "The revision was not ready within spec.runtime.readyTimeout."
@@ -145,6 +153,8 @@ class Remark:
 GIVEN_UP: frozenset[Reason] = frozenset(
     {
         Reason.REGRESSED,
+        Reason.ERROR_RATE_TOO_HIGH,
+        Reason.ERROR_BUDGET_BURNING,
         Reason.INCONCLUSIVE,
         Reason.ABORTED,
         Reason.NOT_READY_IN_TIME,

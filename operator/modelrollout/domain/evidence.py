@@ -10,6 +10,27 @@ from modelrollout.domain.analysis import NO_REQUESTS, Block, Kind, ProviderFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scatter:
+    """How far from independent the bad requests of one test are; fixed before the rollout's first block."""
+
+    phi: float = 1.0
+    """Variance over mean within an arm."""
+    known: bool = False
+    """Whether phi was seen; else it is assumed."""
+    tau: float = 0.0
+    """How much pods differ for good: the standard deviation of the logarithm of their rates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StableBefore:
+    """What stable did before the rollout, as far as it could be seen; zeros where nothing could."""
+
+    requests: float = 0.0
+    bad: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestEvidence:
     """One hypothesis: a ratio metric, or one edge of a histogram."""
 
@@ -21,6 +42,11 @@ class TestEvidence:
     proof: tuple[float, ...]
     """Sums of log factors against "inferior", afresh in each step."""
     proven: bool = False
+    scatter: Scatter = Scatter()
+    ratio: float | None = None
+    """The regression margin's ratio, where it was widened for pods that differ (rho_eff)."""
+    interval: tuple[float, ...] = ()
+    """Sums of the interval of the rates' ratio, of the whole rollout; empty: no block yet."""
     rollout: Tally = NO_REQUESTS
     step: Tally = NO_REQUESTS
 
@@ -49,6 +75,38 @@ class RegressionFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitEvidence:
+    """Each arm's errors alone against `guardrails.errorRateMax`. Empty vectors: no block yet."""
+
+    parts: tuple[tuple[float, ...], ...] = ()
+    """The candidate's sums of log factors, one vector per started part, the first from rollout start."""
+    stable: tuple[float, ...] = ()
+    """Stable's sums, none below 0."""
+    excused_at: float | None = None
+    """Since when the candidate is above the limit while stable was so, too, when that was found."""
+    phi: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardrailFired:
+    """Final like a regression."""
+
+    name: str
+    at: float
+    value: float
+    """Of `slo` the log evidence, of `burn` how many times faster than allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Requests and errors of a few blocks in a row."""
+
+    start: float
+    end: float
+    errors: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     stable: str
     candidate: str
@@ -69,6 +127,8 @@ class Evidence:
     """Time of the last absorbed poll of this step."""
     scrape_interval: float | None = None
     """Seen from the data, fixed for the step."""
+    before: StableBefore | None = None
+    """None: nobody has looked back yet."""
     block_seq: int = 0
     block_start: float = 0.0
     carried: tuple[tuple[str, str, float], ...] = ()
@@ -87,7 +147,15 @@ class Evidence:
     """Time without a provider in this step, up to the last answer."""
     missing_scrapes: int = 0
     """Scrapes of ready targets that export none of the series."""
+    pod_load: tuple[float, float] = (0.0, 0.0)
+    """Requests per ready pod in this step, of the candidate and of stable; zeros where pods are not known."""
     off_split: int = 0
     """Blocks in a row whose measured share is off the weight."""
     regression: RegressionFound | None = None
+    limit: LimitEvidence = LimitEvidence()
+    guardrail: GuardrailFired | None = None
+    spans: tuple[Span, ...] = ()
+    """The last minutes of this step, where there is an SLO to hold them against."""
+    budget_spent: float = 0.0
+    """Share of a month's error budget that the candidate has spent."""
     queries: tuple[tuple[str, str], ...] = ()

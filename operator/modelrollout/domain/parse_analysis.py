@@ -15,6 +15,7 @@ from modelrollout.domain.analysis import (
     Source,
 )
 from modelrollout.domain.parse_fields import Field, Wrong
+from modelrollout.domain.parse_safeguards import guardrails, overdispersion, pod_spread
 
 _TIMES = {
     "poll": "poll",
@@ -69,6 +70,9 @@ def read_analysis(field: Field) -> AnalysisSettings:
         given["metrics"] = tuple(_metric(each, index) for index, each in enumerate(field["metrics"].elements()))
     _in_order(field, given)
     try:
+        given["guardrails"] = guardrails(field["guardrails"])
+        given["overdispersion"] = overdispersion(field["overdispersion"])
+        given["pod_spread"] = pod_spread(field["podSpread"])
         return AnalysisSettings(**given)
     except Wrong:
         raise

@@ -48,10 +48,14 @@ class ShiftTraffic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """Ask Prometheus at these grid times (unix seconds) and let the answers join the evidence."""
+    """Ask Prometheus at these grid times (unix seconds) and let the answers join the evidence.
+
+    `look_back`: before them for what stable did until then (unix seconds), once a rollout.
+    """
 
     evidence: Evidence
-    polls: tuple[float, ...]
+    polls: tuple[float, ...] = ()
+    look_back: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

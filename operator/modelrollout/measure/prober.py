@@ -3,11 +3,14 @@
 Never raises for what a provider does: a fault is an answer of its own, and evidence of nothing.
 """
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from modelrollout import names
 from modelrollout.decide.evidence import absorb, measure_since
+from modelrollout.decide.lookback import History, informed
 from modelrollout.domain.analysis import (
     LATENCY,
     REQUESTS,
@@ -28,6 +31,8 @@ from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.plan import Measure
+from modelrollout.measure.lookback import Source as LookBackSource
+from modelrollout.measure.lookback import Span, look_back
 from modelrollout.measure.providers import Providers
 from modelrollout.measure.queries import MeasurePlan
 from modelrollout.measure.series import SeriesPreset, series_for
@@ -53,11 +58,35 @@ class PrometheusProber:
         settings = analysis_settings(observed.intent.analysis)
         evidence = action.evidence
         arms = arms_of(observed, evidence, settings.source)
+        if action.look_back is not None:
+            evidence = await self._informed(action.look_back, evidence, observed, settings)
+        if not action.polls:
+            return evidence
         for poll in await self._polls(action, observed, settings, arms):
             if self._on_asked is not None:
                 self._on_asked(poll)
             evidence = absorb(evidence, settings, poll, arms)
         return evidence
+
+    async def _informed(
+        self, until: float, evidence: Evidence, observed: Observed, settings: AnalysisSettings
+    ) -> Evidence:
+        """With what stable's past says; where nothing can be asked, with that."""
+        history = History(end=until)
+        preset, workload = preset_of(settings, observed, evidence.stable), observed.workload(evidence.stable)
+        provider = self._providers.named(settings.provider)
+        if not isinstance(provider, ProviderFault) and preset is not None and workload is not None:
+            start = until - settings.overdispersion.lookback.total_seconds()
+            if workload.created is not None:
+                start = max(start, workload.created.timestamp())
+            server = preset_of(replace(settings, source=Source.SERVER), observed, evidence.stable)
+            history = await look_back(
+                provider,
+                Span(start=start, end=until),
+                compared=_source(preset, observed, evidence),
+                servers=None if server is None else _source(server, observed, evidence),
+            )
+        return await asyncio.to_thread(informed, evidence, settings, history)
 
     async def _polls(
         self, action: Measure, observed: Observed, settings: AnalysisSettings, arms: Arms
@@ -76,6 +105,15 @@ class PrometheusProber:
             latency=any(metric.kind is Kind.HISTOGRAM for metric in settings.metrics),
         )
         return await provider.ask(plan)
+
+
+def _source(preset: SeriesPreset, observed: Observed, evidence: Evidence) -> LookBackSource:
+    return LookBackSource(
+        namespace=observed.key.namespace,
+        preset=preset,
+        stable=_arm(observed, evidence.stable, preset.source),
+        latency=any(metric.kind is Kind.HISTOGRAM for metric in evidence.metrics),
+    )
 
 
 def preset_of(settings: AnalysisSettings, observed: Observed, revision: str) -> SeriesPreset | None:

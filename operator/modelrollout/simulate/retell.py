@@ -99,10 +99,13 @@ def retell(desired: ModelDeployment, rollout: PastRollout) -> Telling:
         while (at := _next_poll(observed, desired, past)) is not None:
             view = View(observed, desired, _moment(at + 60))
             assert view.evidence is not None
-            evidence = yield Ask(action=Measure(evidence=view.evidence, polls=(at,)), observed=observed)
+            evidence = yield Ask(
+                action=Measure(evidence=view.evidence, polls=(at,), look_back=view.look_back), observed=observed
+            )
             observed = replace(observed, evidence=evidence)
             judgement = View(observed, desired, _moment(at + view.lag)).judgement
-            assert judgement is not None
+            if judgement is None:
+                continue
             now = (judgement.action, judgement.reason)
             if now != before:
                 turns.append(Turn(at=at, weight=past.weight, judgement=judgement))

@@ -11,8 +11,9 @@ from random import Random
 from typing import assert_never
 
 from modelrollout.decide.evidence import absorb, measure_since
+from modelrollout.decide.lookback import Counters, History, informed
 from modelrollout.decide.plan import plan
-from modelrollout.domain.analysis import AnalysisSettings, Arm, ArmPod, Arms, Kind, Source
+from modelrollout.domain.analysis import LATENCY, REQUESTS, AnalysisSettings, Arm, ArmPod, Arms, Kind, Source
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import EMPTY
 from modelrollout.domain.intent import Intent
@@ -188,10 +189,23 @@ class World:
 
     def _measured(self, action: Measure) -> Evidence:
         evidence, settings = action.evidence, self.desired.analysis
+        if action.look_back is not None:
+            evidence = informed(evidence, settings, self._history(action.look_back))
         for at in action.polls:
             poll = self.traffic.poll(at, measure_since(evidence))
             evidence = absorb(evidence, settings, poll, self._arms(settings))
         return evidence
+
+    def _history(self, until: float) -> History:
+        """Where the gateway is read, the servers tell nothing here: what is assumed then is assumed."""
+        answers = self.traffic.poll(until, until - HISTORY).answers
+        requests, latency = (
+            tuple(series for series in answer if series.revision == STABLE) if isinstance(answer, tuple) else ()
+            for answer in (answers.get(REQUESTS), answers.get(LATENCY))
+        )
+        seen = Counters(requests=requests, bad=tuple(series for series in requests if series.bad), latency=latency)
+        by_pods = self.desired.analysis.source is Source.SERVER
+        return History(end=until, compared=seen, servers=seen if by_pods else Counters())
 
     def _arms(self, settings: AnalysisSettings) -> Arms:
         real = dict(self._real_share()).get(self._candidate) if self._by_replicas else None

@@ -1,0 +1,203 @@
+"""What stable's past says before the rollout, and what is assumed where it says nothing."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from math import exp, inf, sqrt
+
+import pytest
+
+from modelrollout.decide import dispersion
+from modelrollout.decide.evidence import begin, enter_step
+from modelrollout.decide.evidence_document import from_document, to_document
+from modelrollout.decide.growth import Counted, grown
+from modelrollout.decide.judge import judge
+from modelrollout.decide.lookback import MOST_SPANS, Counters, History, informed, past
+from modelrollout.domain.analysis import AnalysisSettings, Sample, Series, StepTiming, Tally
+from modelrollout.domain.evidence import Evidence, Scatter
+from modelrollout.domain.safeguards import Estimate, Overdispersion, PodSpread
+
+SETTINGS = AnalysisSettings()
+TIMING = StepTiming.of(SETTINGS)
+BOUNDS = (0.1, 0.25, 0.5, inf)
+LENGTH = 60
+"""Scrapes in a past, fifteen seconds apart."""
+
+
+def series(target: str, rises: Sequence[float], *, bad: bool = False, le: float | None = None) -> Series:
+    """A counter that rose so much in each span, scraped from 0 on."""
+    values = [0.0, *accumulate(rises)]
+    samples = tuple(Sample(15.0 * i, value) for i, value in enumerate(values))
+    return Series(revision="old", target=target, labels=(("bad", str(bad)),), samples=samples, bad=bad, le=le)
+
+
+def counters(pods: int, *, seed: int = 1, bursts: float = 1.0, slow: float = 0.3, per_span: int = 100) -> Counters:
+    """Pods that each fail 1 % of their requests in bursts of the given length, and are slower than 0.25 s as told."""
+    rng = random.Random(seed)
+    requests, bad, latency = [], [], []
+    for pod in range(pods):
+        xs = [bursts * sum(rng.random() < 0.01 / bursts for _ in range(per_span)) for _ in range(LENGTH)]
+        ns = [float(per_span)] * LENGTH
+        failed = series(f"pod-{pod}", xs, bad=True)
+        requests += [series(f"pod-{pod}", [n - x for n, x in zip(ns, xs, strict=True)]), failed]
+        bad.append(failed)
+        for bound, share in zip(BOUNDS, (1 - 2 * slow, 1 - slow, 0.999, 1.0), strict=True):
+            latency.append(series(f"pod-{pod}", [share * n for n in ns], le=bound))
+    return Counters(requests=tuple(requests), bad=tuple(bad), latency=tuple(latency))
+
+
+def history(compared: Counters, servers: Counters | None = None) -> History:
+    return History(end=15.0 * LENGTH, compared=compared, servers=compared if servers is None else servers)
+
+
+def begun(settings: AnalysisSettings = SETTINGS) -> Evidence:
+    return begin(settings, stable="old", candidate="new", attempt="1", steps=3, at=15.0 * LENGTH)
+
+
+def scatter_of(evidence: Evidence, metric: int = 0, test: int = 0) -> Scatter:
+    return evidence.metrics[metric].tests[test].scatter
+
+
+def flags(evidence: Evidence, settings: AnalysisSettings = SETTINGS) -> tuple[str, ...]:
+    entered = enter_step(evidence, settings, step=0, weight=20, at=900)
+    return judge(entered, settings, TIMING, 901, shifted=True).flags
+
+
+def test_rises_are_counted_per_span_and_pod_over_restarts_and_series_born_later() -> None:
+    restarted = Series(
+        revision="old",
+        target="a",
+        labels=(),
+        samples=(Sample(0, 100), Sample(15, 110), Sample(30, 7), Sample(45, 9)),
+    )
+    born = Series(
+        revision="old", target="a", labels=(("code", "500"),), samples=(Sample(30, 2), Sample(45, 3)), bad=True
+    )
+    seen = past(Counters(requests=(restarted, born), bad=(born,)), 45.0)
+    assert seen.requests == {"a": [10.0, 9.0, 3.0]}
+    assert seen.bad == {"a": [0.0, 2.0, 1.0]}
+    assert seen.seconds == 45.0
+
+
+def test_a_long_past_with_quick_scrapes_has_longer_spans() -> None:
+    samples = tuple(Sample(float(t), float(t)) for t in range(3 * MOST_SPANS + 1))
+    quick = Series(revision="old", target="a", labels=(), samples=samples)
+    (rises,) = past(Counters(requests=(quick,)), 3.0 * MOST_SPANS).requests.values()
+    assert rises == [3.0] * MOST_SPANS
+
+
+def test_phi_is_that_of_the_pods_counts_span_by_span() -> None:
+    bursty = counters(4, bursts=5)
+    found = scatter_of(informed(begun(), SETTINGS, history(bursty)))
+    seen = past(bursty, 15.0 * LENGTH)
+    polls = [
+        {pod: dispersion.PodCount(seen.bad[pod][i], seen.requests[pod][i]) for pod in seen.requests}
+        for i in range(LENGTH)
+    ]
+    assert found == Scatter(phi=dispersion.dispersion(polls).phi, known=True)
+    assert 3 < found.phi < 8
+
+
+def test_independent_errors_of_several_pods_have_a_phi_near_one() -> None:
+    evidence = informed(begun(), SETTINGS, history(counters(4)))
+    assert scatter_of(evidence).phi < 1.4
+    assert evidence.limit.phi == scatter_of(evidence).phi
+    assert "DispersionUnknown" not in flags(evidence)
+
+
+def test_with_one_pod_phi_is_the_fallback_and_a_flag_says_so() -> None:
+    evidence = informed(begun(), SETTINGS, history(counters(1)))
+    assert scatter_of(evidence) == Scatter(phi=2.0, known=False)
+    assert evidence.limit.phi == 2.0
+    assert "DispersionUnknown" in flags(evidence)
+
+
+def test_without_any_past_everything_keeps_its_fallback_and_nobody_asks_again() -> None:
+    evidence = informed(begun(), SETTINGS, History(end=900))
+    assert evidence.metrics == begun().metrics
+    assert evidence.before is not None
+    assert evidence.before.requests == 0
+    assert informed(evidence, SETTINGS, history(counters(4))) is evidence
+
+
+def test_requests_can_be_taken_as_independent_by_wish() -> None:
+    plain = replace(SETTINGS, overdispersion=Overdispersion(mode=Estimate.NONE))
+    evidence = informed(begun(plain), plain, history(counters(4, bursts=5)))
+    assert scatter_of(evidence).phi == 1.0
+    assert (scatter_of(begun(plain)).phi, begun(plain).limit.phi) == (1.0, 1.0)
+    assert "DispersionUnknown" not in flags(begun(plain), plain)
+
+
+def test_after_the_first_block_nothing_of_the_past_counts_any_more() -> None:
+    evidence = enter_step(begun(), SETTINGS, step=0, weight=20, at=900)
+    errors = Tally(x_canary=1, n_canary=20, x_stable=1, n_stable=80)
+    block = Counted(start=900, end=901, errors=errors, latency=None, carried=())
+    counted = grown(evidence, SETTINGS, block)
+    assert informed(counted, SETTINGS, history(counters(4))) is counted
+
+
+def test_edges_come_from_the_past_where_it_has_a_thousand_requests() -> None:
+    evidence = informed(begun(), SETTINGS, history(counters(2, slow=0.2)))
+    assert evidence.metrics[1].edges == (0.1, 0.25)
+    assert [test.scatter.known for test in evidence.metrics[1].tests] == [True, True]
+    few = informed(begun(), SETTINGS, history(counters(2, per_span=8)))
+    assert few.metrics[1].edges is None
+
+
+def test_where_the_gateway_is_compared_the_scatter_is_that_of_the_servers() -> None:
+    gateway = counters(1, slow=0.2)
+    evidence = informed(begun(), SETTINGS, history(gateway, counters(4, bursts=5)))
+    assert scatter_of(evidence).phi > 3
+    assert evidence.before is not None
+    assert evidence.before.requests == sum(sum(r) for r in past(gateway, 900).requests.values())
+    assert evidence.metrics[1].edges == (0.1, 0.25)
+    assert all(test.scatter.known for test in evidence.metrics[1].tests)
+    alone = informed(begun(), SETTINGS, history(gateway, Counters()))
+    assert scatter_of(alone) == Scatter(phi=2.0, known=False)
+    assert scatter_of(alone, metric=1) == Scatter(phi=2.0, known=False)
+
+
+def test_pods_that_differ_widen_the_margin_once_the_first_block_is_counted() -> None:
+    settings = replace(SETTINGS, pod_spread=PodSpread(min_pods=4), metrics=SETTINGS.metrics[:1])
+    totals = {"a": (100.0, 10000.0), "b": (150.0, 10000.0), "c": (60.0, 10000.0), "d": (220.0, 20000.0)}
+    requests = tuple(series(pod, [n / LENGTH] * LENGTH) for pod, (_, n) in totals.items())
+    bad = tuple(series(pod, [x / LENGTH] * LENGTH, bad=True) for pod, (x, _) in totals.items())
+    evidence = informed(begun(settings), settings, history(Counters(requests=requests, bad=bad)))
+    assert scatter_of(evidence).tau == pytest.approx(0.3278800548)
+    assert evidence.metrics[0].tests[0].ratio is None
+    entered = enter_step(evidence, settings, step=0, weight=20, at=900)
+    errors = Tally(x_canary=2, n_canary=100, x_stable=4, n_stable=400)
+    first = grown(entered, settings, Counted(start=900, end=905, errors=errors, latency=None, carried=(), pods=(1, 4)))
+    assert first.metrics[0].tests[0].ratio == pytest.approx(2.6020657329)
+    second = grown(first, settings, Counted(start=905, end=910, errors=errors, latency=None, carried=(), pods=(4, 4)))
+    assert second.metrics[0].tests[0].ratio == first.metrics[0].tests[0].ratio, "fixed before the second block"
+    figures = judge(second, settings, TIMING, 910, shifted=True).figures
+    assert figures is not None
+    assert figures.threshold == pytest.approx(1.25 * exp(2 * 0.3278800548 * sqrt(1 + 1 / 4)) * 0.01 + 0.0002)
+
+
+def test_with_fewer_pods_than_asked_for_no_margin_is_widened() -> None:
+    evidence = informed(begun(), SETTINGS, history(counters(4)))
+    assert scatter_of(evidence).tau == 0
+
+
+def test_every_exponent_is_divided_by_phi() -> None:
+    """phi = 2 makes of each block the square root of its factor: twice the blocks for the same evidence."""
+    errors = Tally(x_canary=3, n_canary=100, x_stable=4, n_stable=400)
+    block = Counted(start=900, end=905, errors=errors, latency=None, carried=())
+    one = enter_step(
+        begun(replace(SETTINGS, overdispersion=Overdispersion(fallback=1))), SETTINGS, step=0, weight=20, at=900
+    )
+    two = enter_step(begun(), SETTINGS, step=0, weight=20, at=900)
+    first, twice = grown(one, SETTINGS, block), grown(grown(two, SETTINGS, block), SETTINGS, block)
+    before, after = first.metrics[0].tests[0], twice.metrics[0].tests[0]
+    assert after.parts[0] == pytest.approx(before.parts[0])
+    assert after.proof == pytest.approx(before.proof)
+    assert twice.limit.parts[0] == pytest.approx(first.limit.parts[0])
+
+
+def test_what_the_past_said_survives_a_restart_to_the_last_bit() -> None:
+    evidence = informed(begun(), SETTINGS, history(counters(5, bursts=3, slow=0.2)))
+    assert from_document(json.loads(json.dumps(to_document(evidence), allow_nan=False))) == evidence
