@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrollout.decide.dispersion import PodCount, PodCounts, dispersion, dispersion_at, pod_spread, widened
+from modelrollout.decide.dispersion import (
+    Dispersion,
+    PodCount,
+    PodCounts,
+    dispersion,
+    dispersion_at,
+    pod_spread,
+    widened,
+)
 from modelrollout.domain.analysis import Margin
 
 PODS, POLLS, PER_POLL = 9, 1440, 150
@@ -71,12 +79,31 @@ def test_movements_common_to_all_pods_need_nothing() -> None:
 
 @pytest.mark.parametrize(
     "polls",
-    [[], [{}], [{"a": PodCount(3, 100)}] * 50, [{"a": PodCount(3, 100), "b": PodCount(0, 0)}] * 50],
-    ids=["no history", "no pods", "one pod", "one pod with requests"],
+    [[], [{}], [{"a": PodCount(3, 100)}] * 29, [{"a": PodCount(0, 100), "b": PodCount(0, 0)}] * 50],
+    ids=["no history", "no pods", "too few polls of one pod", "one pod without a bad request"],
 )
-def test_without_two_pods_to_compare_the_fallback_counts_and_is_flagged(polls: list[PodCounts]) -> None:
+def test_where_nothing_can_be_compared_the_fallback_counts_and_is_flagged(polls: list[PodCounts]) -> None:
     found = dispersion(polls, fallback=2.5)
     assert (found.phi, found.known) == (2.5, False)
+
+
+def test_one_pod_is_held_against_itself_over_time_and_the_fallback_is_the_most_that_it_says() -> None:
+    even = dispersion([{"a": PodCount(3, 100)}] * 50)
+    assert (even.phi, even.known) == (1.0, True)
+    bursts = [{"a": PodCount(30.0 * (i % 10 == 0), 100)} for i in range(50)]
+    assert dispersion(bursts, fallback=2.5) == Dispersion(phi=2.5, known=True)
+    assert dispersion(bursts, fallback=50, most=10).phi > 10
+
+
+@pytest.mark.parametrize("cluster", [1, 3])
+def test_over_time_bursts_of_one_arm_are_not_underrated(cluster: int) -> None:
+    rng = np.random.default_rng(7)
+    found = [
+        dispersion([{"": PodCount(float(x), 500)} for x in cluster * rng.poisson(5 / cluster, 400)], fallback=10).phi
+        for _ in range(50)
+    ]
+    assert sum(found) / len(found) >= 0.9 * cluster
+    assert sum(found) / len(found) <= 1.3 * cluster
 
 
 def test_pods_without_a_bad_request_scatter_not_at_all() -> None:

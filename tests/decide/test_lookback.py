@@ -107,8 +107,14 @@ def test_independent_errors_of_several_pods_have_a_phi_near_one() -> None:
     assert "DispersionUnknown" not in flags(evidence)
 
 
-def test_with_one_pod_phi_is_the_fallback_and_a_flag_says_so() -> None:
-    evidence = informed(begun(), SETTINGS, history(counters(1)))
+def test_with_one_pod_phi_is_seen_over_time_and_is_at_most_the_fallback() -> None:
+    even = scatter_of(informed(begun(), SETTINGS, history(counters(1))))
+    assert even.known and even.phi < 1.5
+    assert scatter_of(informed(begun(), SETTINGS, history(counters(1, bursts=5)))) == Scatter(phi=2.0, known=True)
+
+
+def test_with_one_pod_that_failed_too_little_phi_is_the_fallback_and_a_flag_says_so() -> None:
+    evidence = informed(begun(), SETTINGS, history(counters(1, per_span=5)))
     assert scatter_of(evidence) == Scatter(phi=2.0, known=False)
     assert evidence.limit.phi == 2.0
     assert "DispersionUnknown" in flags(evidence)
@@ -154,9 +160,16 @@ def test_where_the_gateway_is_compared_the_scatter_is_that_of_the_servers() -> N
     assert evidence.before.requests == sum(sum(r) for r in past(gateway, 900).requests.values())
     assert evidence.metrics[1].edges == (0.1, 0.25)
     assert all(test.scatter.known for test in evidence.metrics[1].tests)
-    alone = informed(begun(), SETTINGS, history(gateway, Counters()))
-    assert scatter_of(alone) == Scatter(phi=2.0, known=False)
-    assert scatter_of(alone, metric=1) == Scatter(phi=2.0, known=False)
+
+
+def test_a_gateways_instances_are_no_pods_and_are_looked_at_together_over_time() -> None:
+    shared = counters(1, bursts=5)
+    twice = Counters(
+        requests=(*shared.requests, *(replace(s, target="other") for s in shared.requests)),
+        bad=(*shared.bad, *(replace(s, target="other") for s in shared.bad)),
+    )
+    alone = informed(begun(), SETTINGS, history(twice, Counters()))
+    assert scatter_of(alone) == Scatter(phi=2.0, known=True), "side by side they would scatter not at all"
 
 
 def test_pods_that_differ_widen_the_margin_once_the_first_block_is_counted() -> None:

@@ -12,6 +12,9 @@ last are seen only in longer sums, so it is taken at sums of 1, 4 and 20 polls, 
 v = sum((x_p - mu_p)^2 / mu_p^2) / (P - 1) - mean(1 / mu_p), tau = sqrt(log1p(max(0, v))). It does not average
 out over time, only over pods, and widens the margin of regression.
 
+Where pods cannot be told apart, phi is how the bad requests of all together scatter over time. That is too much
+rather than too little: it also counts a rate that moves, which both arms share.
+
 Worked examples: three pods with (1, 100), (0, 100), (7, 100) bad of all, then (2, 150), (1, 50), (1, 100), then
 one pod alone: chi2 = 10.75 + 0.25, df = 4, phi = 41 / 34 = 1.205882. Totals (100, 10000), (150, 10000),
 (60, 10000), (220, 20000) give tau = 0.327880, and with 1 canary and 4 stable pods a ratio of 1.25 becomes 2.6021.
@@ -29,6 +32,8 @@ PRIOR_FREEDOM = 30.0
 MOST = 10.0
 FALLBACK = 2.0
 LEAST_PODS = 5
+LEAST_POLLS, LEAST_BAD = 30, 10.0
+"""What one pod must show before its scatter over time says something."""
 WIDEST_RATIO = 100.0
 """The largest ratio that a margin may have."""
 
@@ -48,18 +53,27 @@ PodCounts = Mapping[str, PodCount]
 class Dispersion:
     phi: float
     known: bool
-    """False: no two pods could be compared, and `phi` is the fallback."""
+    """False: nothing could be compared, and `phi` is the fallback."""
 
 
 def dispersion(polls: Sequence[PodCounts], *, most: float = MOST, fallback: float = FALLBACK) -> Dispersion:
     """Phi from the stable pods' counts, one block per poll in order of time.
 
-    Several pods without a single bad request give 1: nothing scatters. One pod, or no requests at all, gives
-    the fallback.
+    Several pods without a single bad request give 1: nothing scatters. One pod gives its scatter over time, at most
+    the fallback; without enough to see that, the fallback itself.
     """
-    if not any(sum(count.total > 0 for count in block.values()) > 1 for block in polls):
+    if any(sum(count.total > 0 for count in block.values()) > 1 for block in polls):
+        return Dispersion(phi=max(dispersion_at(_summed(polls, scale), most=most) for scale in SCALES), known=True)
+    seen = [count for block in polls for count in block.values() if count.total > 0]
+    if len(seen) < LEAST_POLLS or sum(count.bad for count in seen) < LEAST_BAD:
         return Dispersion(phi=fallback, known=False)
-    return Dispersion(phi=max(dispersion_at(_summed(polls, scale), most=most) for scale in SCALES), known=True)
+    return Dispersion(phi=max(_over_time(_summed(polls, scale), most=fallback) for scale in SCALES), known=True)
+
+
+def _over_time(blocks: Sequence[PodCounts], *, most: float) -> float:
+    """Phi of blocks of one pod, each held against the rate of all."""
+    times = {str(i): count for i, block in enumerate(blocks) for count in block.values()}
+    return dispersion_at([times], most=most)
 
 
 def dispersion_at(blocks: Sequence[PodCounts], *, most: float = MOST) -> float:

@@ -3,8 +3,9 @@
 Asked for once and fixed before the first block, never from the candidate's data. These are estimates: unlike the
 tests they may lose a little at the ends of the span. What the past does not say keeps its fallback. Pure.
 
-The scatter needs several pods side by side, so it comes from the servers' own series, also where the gateway's
-are compared; a gateway's edge then takes the scatter of the servers' nearest one.
+The scatter is best seen of several pods side by side, so it comes from the servers' own series, also where the
+gateway's are compared; a gateway's edge then takes the scatter of the servers' nearest one. Where the servers' series
+are not known, the gateway's of all pods together are looked at over time.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,6 +62,15 @@ class Past:
         """Requests per bucket bound, of all targets together."""
         return {bound: _total(rises) for bound, rises in self.buckets.items()}
 
+    def together(self) -> "Past":
+        """All targets as one: a gateway's instances are no pods of a revision."""
+        return replace(
+            self,
+            requests=_as_one(self.requests),
+            bad=_as_one(self.bad),
+            buckets={bound: _as_one(rises) for bound, rises in self.buckets.items()},
+        )
+
     def scatter(self, settings: AnalysisSettings) -> Scatter:
         """Of errors."""
         return _scatter(self.requests, self.bad, settings)
@@ -84,10 +94,11 @@ def informed(evidence: Evidence, settings: AnalysisSettings, history: History) -
     if evidence.block_seq > 0 or evidence.before is not None:
         return evidence
     compared, servers = past(history.compared, history.end), past(history.servers, history.end)
-    errors = servers.scatter(settings)
+    scattering = servers if servers.requests else compared.together()
+    errors = scattering.scatter(settings)
     told = {
         ERRORS: lambda metric: _scattered(metric, {None: errors}),
-        LATENCY: lambda metric: _histogram(metric, compared, servers, settings, evidence.parts_started),
+        LATENCY: lambda metric: _histogram(metric, compared, scattering, settings, evidence.parts_started),
     }
     return replace(
         evidence,
@@ -158,12 +169,16 @@ def _polls(requests: Rises, bad: Rises, none: Sequence[float]) -> list[PodCounts
     return [{pod: PodCount(x[i], n[i]) for pod, x, n in pods if n[i] > 0} for i in range(len(none))]
 
 
+def _as_one(rises: Rises) -> Rises:
+    return {"": [sum(each) for each in zip(*rises.values(), strict=True)]} if rises else {}
+
+
 def _total(rises: Rises) -> float:
     return sum(sum(each) for each in rises.values())
 
 
 def _histogram(
-    metric: MetricEvidence, compared: Past, servers: Past, settings: AnalysisSettings, parts: int
+    metric: MetricEvidence, compared: Past, scattering: Past, settings: AnalysisSettings, parts: int
 ) -> MetricEvidence:
     """With edges from the past, where it has requests enough; else they come from the rollout's own first ones."""
     if metric.edges is None:
@@ -172,7 +187,7 @@ def _histogram(
             return metric
         chosen = replace(metric, edges=histogram.choose_edges(histogram.exceedances(profile)), profile=())
         metric = replace(chosen, tests=fresh_tests(chosen, parts, Scatter()))
-    return _scattered(metric, {t.edge: servers.slow_scatter(t.edge or 0.0, settings) for t in metric.tests})
+    return _scattered(metric, {t.edge: scattering.slow_scatter(t.edge or 0.0, settings) for t in metric.tests})
 
 
 def _scattered(metric: MetricEvidence, found: Mapping[float | None, Scatter]) -> MetricEvidence:
