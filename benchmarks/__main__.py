@@ -29,6 +29,9 @@ TABLES = (
 NAMES = (
     "detection",
     "healthy_cluster",
+    "real_regressions",
+    "healthy_long",
+    "provider_faults",
     "first_canary",
     "api_requests",
     "operator_cost",
@@ -38,6 +41,8 @@ NAMES = (
     *TABLES,
 )
 """Each is a module of this folder with `measure(repetitions: int | None) -> Result`, and runs with its own default."""
+IN_MINUTES = frozenset({"healthy_long"})
+"""These take minutes where others take repetitions."""
 
 Measure = Callable[[int | None], Result]
 
@@ -47,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; default: all")
     parser.add_argument("--repetitions", type=int, help="how often; default: what the benchmark says")
     parser.add_argument("--quick", action="store_true", help="the tables' short form: told, not written")
+    parser.add_argument("--minutes", type=int, help=f"how long, of {', '.join(IN_MINUTES)}; the default likewise")
     given = parser.parse_args(arguments)
     names = TABLES if given.quick else NAMES
     unknown = sorted(set(given.names) - set(names))
@@ -57,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     good = True
     for name in given.names or names:
         try:
-            good = (_tried(name) if given.quick else _run(name, given.repetitions)) and good
+            extent = ("minutes", given.minutes) if name in IN_MINUTES else ("repetitions", given.repetitions)
+            good = (_tried(name) if given.quick else _run(name, *extent)) and good
         except Unavailable as error:
             sys.stderr.write(f"{error}\n")
             return 69
@@ -67,12 +74,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if good else 1
 
 
-def _run(name: str, repetitions: int | None) -> bool:
-    more = "" if repetitions is None else f" --repetitions {repetitions}"
+def _run(name: str, unit: str, extent: int | None) -> bool:
+    more = "" if extent is None else f" --{unit} {extent}"
     print(f"━━ {name}", flush=True)
     watch = Watch(f"python -m benchmarks {shlex.quote(name)}{more}")
     measure: Measure = import_module(f"benchmarks.{name}").measure
-    result = measure(repetitions)
+    result = measure(extent)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.md"
     path.write_text(page(result, watch.circumstances()))

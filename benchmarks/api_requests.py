@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks import audit
 from benchmarks.arena import NAME, Arena, TookTooLongError, arena, model_deployment, namespace_with_server, say
@@ -64,7 +64,7 @@ def measure(repetitions: int | None) -> Result:
             here.kubectl.apply(_manifest(here, poll, "v1"))
         for poll in POLLS:
             _until(here, poll, PHASE, "Stable")
-        fast, slow = (here.target(f"{_namespace(poll)}.example.com") for poll in POLLS)
+        fast, slow = (replace(here.target(), host=f"{_namespace(poll)}.example.com") for poll in POLLS)
         slow_records = here.cluster.state_dir / "slow.tsv"
         with sending(fast, rate=RATE, records=here.records), sending(slow, rate=RATE, records=slow_records):
             time.sleep(SETTLING)

@@ -1,4 +1,4 @@
-"""The cluster on which the benchmarks run, and the ModelDeployment of a user with an image of their own.
+"""The cluster on which the benchmarks run, and the ModelDeployments of a user with an image of their own.
 
 The servers answer in about a millisecond, because two cores carry everything: with a real model on them one would
 measure the model. They run in MLServer's image, of which only Python is used, behind the Gateway.
@@ -8,8 +8,9 @@ import contextlib
 import json
 import queue
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ from demo.status import Status
 from devcluster import Cluster, build
 from devcluster.images import mlserver_image
 from devcluster.progress import Progress
+from modelrollout.names import DEPLOYMENT_LABEL
 
 HERE = Path(__file__).parent
 CLUSTER = "bench"
 NAMESPACE = "shop"
 NAME = "sentiment"
-HOSTNAME = "sentiment.example.com"
 SERVER = HERE / "served" / "answering.py"
 CONFIG_MAP = "answering"
 GATEWAY = {"parentRefs": [{"name": "public", "namespace": "infra"}]}
@@ -35,45 +36,90 @@ class TookTooLongError(Exception):
     """What was waited for did not come; the message says what, and what was seen last."""
 
 
+class Ending(StrEnum):
+    """Of a rollout."""
+
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"
+    HELD = "held"
+    """Neither: it waits at its weight."""
+
+    @classmethod
+    def of(cls, status: Status, version: str) -> "Ending | None":
+        """How the rollout of `version` ended; None while it has not."""
+        if status.is_current and status.phase == "Stable" and status.stable_version == version:
+            return cls.PROMOTED
+        if status.is_current and status.phase == "RolledBack" and status.aborted_version == version:
+            return cls.ROLLED_BACK
+        return None
+
+
 @dataclass(slots=True, kw_only=True)
 class Arena:
+    """A cluster, and one of its ModelDeployments with its users; `another` gives a second one."""
+
     cluster: Cluster
     kubectl: Kubectl
     image: str
+    name: str = NAME
     changes: "queue.Queue[Status]"
     last: Status = field(default_factory=Status)
 
+    @contextlib.contextmanager
+    def another(self, name: str) -> Iterator["Arena"]:
+        with self.kubectl.watching(name) as changes:
+            yield replace(self, name=name, changes=changes, last=Status())
+
+    @property
+    def hostname(self) -> str:
+        return f"{self.name}.example.com"
+
     @property
     def records(self) -> Path:
-        return self.cluster.state_dir / "requests.tsv"
+        """What the users wrote down."""
+        return self.cluster.state_dir / f"requests-{self.name}.tsv"
 
     @property
     def requests(self) -> list[load.Request]:
         with self.records.open() as lines:
             return load.read(lines)
 
-    def target(self, hostname: str = HOSTNAME, path: str = "/") -> Target:
-        return Target(url=self.cluster.gateway_url + path, host=hostname)
+    def target(self, path: str = "/") -> Target:
+        return Target(url=self.cluster.gateway_url + path, host=self.hostname)
 
     def audited(self, user: str | None = None) -> list[audit.Asked]:
         with self.cluster.audit_log.open() as lines:
             return list(audit.read(lines, user=user))
 
-    def until(self, true: Callable[[Status], bool], what: str, *, seconds: float) -> tuple[Status, float]:
-        """The first status of `shop/sentiment` for which it is true, and when it was seen."""
+    def during(self, seconds: float) -> Iterator[tuple[Status, float]]:
+        """Every status from now on with the time at which it was seen, for so long."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             try:
                 self.last = self.changes.get(timeout=left)
             except queue.Empty:
-                break
-            if true(self.last):
-                return self.last, time.time()
-        raise TookTooLongError(f"{what}: not within {seconds:.0f} s; the last status was {self.last}")
+                return
+            yield self.last, time.time()
+
+    def until(self, true: Callable[[Status], bool], what: str, *, seconds: float) -> tuple[Status, float]:
+        """The first status for which it is true, and when it was seen."""
+        for status, at in self.during(seconds):
+            if true(status):
+                return status, at
+        raise TookTooLongError(f"{self.name}: {what}: not within {seconds:.0f} s; the last status was {self.last}")
+
+    def until_ended(self, version: str, *, seconds: float) -> tuple[Ending, Status, float]:
+        """How the rollout of `version` ended, its status then, and when it was seen."""
+        status, at = self.until(
+            lambda status: Ending.of(status, version) is not None, f"version {version} ends", seconds=seconds
+        )
+        ending = Ending.of(status, version)
+        assert ending is not None
+        return ending, status, at
 
     def manifest(self, version: str, error_rate: float, **spec: Any) -> dict[str, Any]:
         """A version of the model; `spec` sets rollout, analysis and the like."""
-        return model_deployment(self.image, version, error_rate, **spec)
+        return model_deployment(self.image, version, error_rate, name=self.name, hostname=self.hostname, **spec)
 
     def deploy_first(self, manifest: dict[str, Any]) -> None:
         """The version that everything is compared with."""
@@ -84,26 +130,38 @@ class Arena:
 
 
 def model_deployment(
-    image: str, version: str, error_rate: float, *, namespace: str = NAMESPACE, hostname: str = HOSTNAME, **spec: Any
+    image: str,
+    version: str,
+    error_rate: float,
+    *,
+    name: str = NAME,
+    namespace: str = NAMESPACE,
+    hostname: str = f"{NAME}.example.com",
+    env: Mapping[str, str] | None = None,
+    runtime: Mapping[str, Any] | None = None,
+    **spec: Any,
 ) -> dict[str, Any]:
-    runtime = {
+    """`env` is what the server shall do besides failing, `runtime` and `spec` set or replace fields of the spec."""
+    told = {"ERROR_RATE": str(error_rate), **(env or {})}
+    server = {
         "preset": "custom",
         "image": image,
         "command": ["python3", "/bench/answering.py"],
-        "env": [{"name": "ERROR_RATE", "value": str(error_rate)}],
+        "env": [{"name": name, "value": value} for name, value in told.items()],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
         "securityContext": {"runAsUser": 1000},
         "volumes": [{"name": "bench", "configMap": {"name": CONFIG_MAP}}],
         "volumeMounts": [{"name": "bench", "mountPath": "/bench"}],
         "readyTimeout": "40s",
+        **(runtime or {}),
     }
     return {
         "apiVersion": "modelrollout.dev/v1alpha1",
         "kind": "ModelDeployment",
-        "metadata": {"name": NAME, "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "model": {"version": version},
-            "runtime": runtime,
+            "runtime": server,
             "scaling": {"mode": "fixed", "replicas": 1},
             "traffic": {"router": "gatewayAPI", "gatewayAPI": {**GATEWAY, "hostnames": [hostname]}},
             **spec,
@@ -149,7 +207,8 @@ def wait_without_pods_of_others(here: Arena, revisions: int = 1, seconds: float 
     """Until only so many revisions have a Deployment: what was taken back is gone."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        listed = json.loads(here.kubectl("get", "pods", "-n", NAMESPACE, "-o", "json"))["items"]
+        selector = f"{DEPLOYMENT_LABEL}={here.name}"
+        listed = json.loads(here.kubectl("get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "json"))["items"]
         if len(listed) <= revisions:
             return
         time.sleep(0.5)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks import audit
 from benchmarks.arena import NAMESPACE, Arena, arena, say, wait_without_pods_of_others
+from benchmarks.exposure import Exposure
 from benchmarks.load import Request, sending
 from benchmarks.result import Result, Spread, Table, Target
 
@@ -44,24 +45,20 @@ class Detection:
 
     @classmethod
     def of(cls, requests: Sequence[Request], writes: Sequence[audit.Asked], version: str) -> "Detection":
-        mine = [each for each in requests if each.version == version]
-        bad = [each.answered for each in mine if each.failed]
-        if not bad:
-            raise ValueError(f"no user saw version {version} fail")
-        first, last = min(bad), max(each.answered for each in mine)
-        begun = min(each.answered for each in mine)
+        seen = Exposure.of(requests, version)
+        first, last = seen.first_bad, seen.last
         after = [each for each in writes if each.ended > first]
         routed = next(each.ended for each in after if each.verb == "patch" and each.resource == "httproutes")
         decided = max(
             each.ended for each in after if each.resource == "modeldeployments/status" and each.ended < routed
         )
-        meanwhile = [each for each in requests if begun <= each.answered <= last and each.version != version]
+        meanwhile = [each for each in requests if seen.begun <= each.answered <= last and each.version != version]
         return cls(
             decided=decided - first,
             routed=routed - first,
             last=last - first,
-            reached=len(mine),
-            failed=len(bad),
+            reached=seen.reached,
+            failed=seen.failed,
             others_failed=sum(each.failed for each in meanwhile),
         )
 

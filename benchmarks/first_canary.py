@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks import audit
-from benchmarks.arena import GATEWAY, HOSTNAME, NAME, NAMESPACE, Arena, arena, say, wait_without_pods_of_others
+from benchmarks.arena import GATEWAY, NAME, NAMESPACE, Arena, arena, say, wait_without_pods_of_others
 from benchmarks.result import Result, Spread, Table, Target
 from demo import users
 from demo.kubectl import Kubectl
@@ -90,7 +90,7 @@ class Pods:
             self.saw(json.loads(line), time.time())
 
 
-def manifest(image: str, model: str, version: str) -> dict[str, Any]:
+def manifest(image: str, hostname: str, model: str, version: str) -> dict[str, Any]:
     """The demo's model server: `model` is one of the demo's trained versions, `version` what it is called."""
     runtime = {
         "preset": "mlserver",
@@ -106,7 +106,7 @@ def manifest(image: str, model: str, version: str) -> dict[str, Any]:
             "model": {"name": NAME, "version": version, "uri": f"pvc://models/sentiment/{model}"},
             "runtime": runtime,
             "scaling": {"mode": "fixed", "replicas": 1},
-            "traffic": {"router": "gatewayAPI", "gatewayAPI": {**GATEWAY, "hostnames": [HOSTNAME]}},
+            "traffic": {"router": "gatewayAPI", "gatewayAPI": {**GATEWAY, "hostnames": [hostname]}},
             "rollout": {"steps": [{"weight": WEIGHT}, {"weight": 50}]},
             "analysis": {"poll": "1s"},
         },
@@ -123,7 +123,7 @@ def measure(repetitions: int | None) -> Result:
         target = here.target(path=ENDPOINT)
         say("training the models, in a pod of the image that will serve them")
         train(Stage(kubectl=here.kubectl, target=target, image=here.image, afterwards=()))
-        stable = manifest(here.image, "1", "stable")
+        stable = manifest(here.image, here.hostname, "1", "stable")
         here.deploy_first(stable)
         pods = Pods()
         with pods.watched(here.kubectl), sending(target, rate=RATE, records=here.records):
@@ -134,7 +134,7 @@ def measure(repetitions: int | None) -> Result:
 def _one(here: Arena, pods: Pods, stable: dict[str, Any], number: int) -> Start:
     known = set(pods.created)
     began = time.time()
-    here.kubectl.apply(manifest(here.image, "2", f"canary-{number}"))
+    here.kubectl.apply(manifest(here.image, here.hostname, "2", f"canary-{number}"))
     applied = time.time()
     answered = _first_answer(here.records, "2", since=began)
     revision = next(each for each in pods.created if each not in known)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.arena import Arena, arena, say, wait_without_pods_of_others
+from benchmarks.arena import Arena, Ending, arena, say, wait_without_pods_of_others
 from benchmarks.load import Request, sending
 from benchmarks.result import Result, Spread, Table, Target
 
@@ -26,7 +26,7 @@ SETTLING = 12.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     version: str
-    ending: str
+    ending: Ending
     seconds: float
     """From `kubectl apply`."""
     requests: int
@@ -38,7 +38,7 @@ class Rollout:
 
     @property
     def undone(self) -> bool:
-        return self.ending == "rolled back"
+        return self.ending is Ending.ROLLED_BACK
 
     def row(self) -> tuple[str, ...]:
         share = f"{100 * self.failed / self.requests:.2f} %" if self.requests else "–"
@@ -67,18 +67,7 @@ def measure(repetitions: int | None) -> Result:
 def _one(here: Arena, version: str) -> "Span":
     began = time.time()
     here.kubectl.apply(here.manifest(version, BASE_ERROR_RATE, **SPEC))
-    status, ended = here.until(
-        lambda status: (
-            status.is_current
-            and (
-                (status.phase == "Stable" and status.stable_version == version)
-                or (status.phase == "RolledBack" and status.aborted_version == version)
-            )
-        ),
-        f"version {version} comes to an end",
-        seconds=PATIENCE,
-    )
-    ending = "rolled back" if status.phase == "RolledBack" else "promoted"
+    ending, status, ended = here.until_ended(version, seconds=PATIENCE)
     message = next((each.message for each in reversed(status.decisions) if each.verdict), "")
     say(f"{version}: {ending} after {ended - began:.1f} s. {message}")
     wait_without_pods_of_others(here)
@@ -90,7 +79,7 @@ class Span:
     """A rollout as its status told it; the users' side is read from the requests afterwards."""
 
     version: str
-    ending: str
+    ending: Ending
     began: float
     ended: float
     message: str

@@ -1,7 +1,7 @@
 """The users of the benchmarks: a steady, open-loop stream of requests in a process of its own.
 
 Request i is due at `start + i / rate`, answered or not. One line per request goes to a file. Sends to private
-addresses only, and ends by itself after LONGEST seconds. Unlike demo.load it knows who failed: the servers of the
+addresses only, and ends by itself after `seconds`. Unlike demo.load it knows who failed: the servers of the
 benchmarks name their version in every answer.
 """
 
@@ -22,6 +22,7 @@ from demo.load import Target
 
 TIMEOUT = 10.0
 LONGEST = 900.0
+"""Seconds after which a stream ends, should nobody end it before or ask for more."""
 MOST_IN_FLIGHT = 500
 VERSION_HEADER = "X-Version"
 
@@ -40,6 +41,11 @@ class Request(NamedTuple):
     def failed(self) -> bool:
         return self.status != 200
 
+    @property
+    def latency(self) -> float:
+        """From when it was due: a slow server cannot slow its users down and so look better than it is."""
+        return self.answered - self.due
+
     def line(self) -> str:
         return f"{self.due:.4f}\t{self.sent:.4f}\t{self.answered:.4f}\t{self.status}\t{self.version}\n"
 
@@ -55,9 +61,10 @@ def read(lines: Iterable[str]) -> list[Request]:
 
 
 @contextlib.contextmanager
-def sending(target: Target, *, rate: float, records: Path) -> Iterator[None]:
+def sending(target: Target, *, rate: float, records: Path, seconds: float = LONGEST) -> Iterator[None]:
     """Send requests at `rate` per second in another process, until the block ends."""
-    command = [sys.executable, "-m", "benchmarks.load", target.url, target.host, str(records), "--rate", str(rate)]
+    command = [sys.executable, "-m", "benchmarks.load", target.url, target.host, str(records)]
+    command += ["--rate", str(rate), "--seconds", str(seconds)]
     sender = subprocess.Popen(command, cwd=Path(__file__).parents[1], start_new_session=True)
     try:
         yield
@@ -68,11 +75,11 @@ def sending(target: Target, *, rate: float, records: Path) -> Iterator[None]:
         sender.wait()
 
 
-async def send(target: Target, *, rate: float, out: TextIO) -> None:
+async def send(target: Target, *, rate: float, seconds: float, out: TextIO) -> None:
     start, in_flight = time.time() + 0.1, set[asyncio.Task[None]]()
     wait = aiohttp.ClientTimeout(total=TIMEOUT)
     async with aiohttp.ClientSession(timeout=wait, connector=aiohttp.TCPConnector(limit=0)) as session:
-        for number in range(int(LONGEST * rate)):
+        for number in range(int(seconds * rate)):
             due = start + number / rate
             await asyncio.sleep(due - time.time())
             if len(in_flight) >= MOST_IN_FLIGHT:
@@ -99,12 +106,13 @@ async def _main() -> None:
     parser.add_argument("host")
     parser.add_argument("records", type=Path)
     parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
     given = parser.parse_args()
     this = asyncio.current_task()
     assert this is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     with given.records.open("a", buffering=1) as out, contextlib.suppress(asyncio.CancelledError):
-        await send(Target(url=given.url, host=given.host), rate=given.rate, out=out)
+        await send(Target(url=given.url, host=given.host), rate=given.rate, seconds=given.seconds, out=out)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ import yaml
 
 from demo.status import Status
 
-MODEL_DEPLOYMENT = "/apis/modelrollout.dev/v1alpha1/namespaces/shop/modeldeployments"
-WATCH = f"{MODEL_DEPLOYMENT}?watch=1&fieldSelector=metadata.name%3Dsentiment"
+MODEL_DEPLOYMENTS = "/apis/modelrollout.dev/v1alpha1/namespaces/shop/modeldeployments"
 
 
 class KubectlError(Exception):
@@ -44,10 +43,11 @@ class Kubectl:
         self("apply", "-f", str(path))
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator["queue.Queue[Status]"]:
+    def watching(self, name: str = "sentiment") -> Iterator["queue.Queue[Status]"]:
         """Every status of the ModelDeployment as it changes, from now on."""
         seen: queue.Queue[Status] = queue.Queue()
-        command = [self.program, "get", "--raw", WATCH]
+        path = f"{MODEL_DEPLOYMENTS}?watch=1&fieldSelector=metadata.name%3D{name}"
+        command = [self.program, "get", "--raw", path]
         with subprocess.Popen(command, env=self._env, stdout=subprocess.PIPE, text=True) as watch:
             assert watch.stdout is not None
             reader = threading.Thread(target=_read, args=(watch.stdout, seen), daemon=True)

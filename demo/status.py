@@ -35,6 +35,19 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any], kind: str) -> Self:
+        """Of `.status`; empty where it has none of that kind."""
+        found: Mapping[str, str] = next((each for each in status.get("conditions", []) if each["type"] == kind), {})
+        return cls(**{field: found.get(field, "") for field in ("status", "reason", "message")})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     is_current: bool = False
     """The operator has seen the spec that was last applied."""
@@ -47,6 +60,11 @@ class Status:
     aborted_version: str = ""
     aborted_reason: str = ""
     ready: bool = False
+    analysis_healthy: Condition = Condition()
+    log_evidence: float = 0.0
+    """As of the last checkpoint or decision, which may be a minute ago."""
+    candidate_requests: int = 0
+    """That this evidence has seen."""
     decisions: tuple[Decision, ...] = ()
 
     @classmethod
@@ -56,7 +74,7 @@ class Status:
         rollout: Mapping[str, Any] = status.get("rollout") or {}
         aborted: Mapping[str, Any] = rollout.get("aborted") or {}
         versions = {revision["name"]: revision.get("version", "") for revision in status.get("revisions", [])}
-        ready: Mapping[str, Any] = next((each for each in status.get("conditions", []) if each["type"] == "Ready"), {})
+        analysis: Mapping[str, Any] = status.get("analysis") or {}
         return cls(
             is_current=status.get("observedGeneration") == document["metadata"]["generation"],
             phase=status.get("phase", ""),
@@ -67,6 +85,9 @@ class Status:
             candidate_version=versions.get(rollout.get("candidate", ""), ""),
             aborted_version=aborted.get("version", ""),
             aborted_reason=aborted.get("reason", ""),
-            ready=ready.get("status") == "True",
+            ready=Condition.of(status, "Ready").status == "True",
+            analysis_healthy=Condition.of(status, "AnalysisHealthy"),
+            log_evidence=analysis.get("logEvidence", 0.0),
+            candidate_requests=analysis.get("candidateRequests", 0),
             decisions=tuple(Decision.of(each) for each in status.get("decisions", [])),
         )

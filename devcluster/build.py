@@ -23,6 +23,7 @@ from devcluster.progress import Progress
 HERE = Path(__file__).parent
 KUBERNETES_VERSION = "1.36.3"
 PROMETHEUS_VERSION = "3.15.0"
+TOXIPROXY_VERSION = "2.12.0"
 COMPONENTS = (
     "etcd",
     "kube-apiserver",
@@ -87,6 +88,11 @@ PROMETHEUS = GoProgram(
     tags="remove_all_sd,enable_kubernetes_sd",
 )
 PAUSE = GoProgram(name="pause", package=".", link_flags="-s -w")
+TOXIPROXY = GoProgram(
+    name="toxiproxy",
+    package="github.com/Shopify/toxiproxy/v2/cmd/server",
+    link_flags=f"-s -w -X github.com/Shopify/toxiproxy/v2.Version={TOXIPROXY_VERSION}",
+)
 
 
 def kubernetes(progress: Progress) -> Path:
@@ -97,6 +103,11 @@ def kubernetes(progress: Progress) -> Path:
 def prometheus(progress: Progress) -> Path:
     """The Prometheus program, built if it is not there."""
     return _built(PROMETHEUS, progress) / PROMETHEUS.name
+
+
+def toxiproxy(progress: Progress) -> Path:
+    """A proxy that slows, cuts and refuses connections on demand, built if it is not there; no part of a cluster."""
+    return _built(TOXIPROXY, progress) / TOXIPROXY.name
 
 
 def pause(progress: Progress) -> Path:

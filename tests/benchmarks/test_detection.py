@@ -54,7 +54,7 @@ def test_the_candidates_requests_count_from_its_first_and_the_failures_of_others
 
 
 def test_a_canary_that_nobody_saw_fail_gives_no_number() -> None:
-    with pytest.raises(ValueError, match="no user saw version good fail"):
+    with pytest.raises(ValueError, match="no user was given a bad answer by version good"):
         Detection.of(REQUESTS, WRITES, "good")
 
 

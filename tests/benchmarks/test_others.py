@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.api_requests import Window, within
-from benchmarks.arena import model_deployment
+from benchmarks.arena import Ending, model_deployment
 from benchmarks.audit import OPERATOR, Asked
 from benchmarks.decide_cost import Due
 from benchmarks.first_canary import Pods, Start
@@ -53,13 +53,13 @@ def test_another_error_rate_is_another_revision() -> None:
 
 
 def test_a_healthy_rollout_that_was_rolled_back_misses_the_target() -> None:
-    span = Span(version="v1", ending="rolled back", began=10, ended=40, message="why")
+    span = Span(version="v1", ending=Ending.ROLLED_BACK, began=10, ended=40, message="why")
     requests = [Request(due=20, sent=20, answered=20, status=200, version="v1")]
     assert not told([span.rollout(requests)]).met
 
 
 def test_a_rollout_counts_its_own_requests_and_those_that_nobody_answered() -> None:
-    span = Span(version="v1", ending="promoted", began=10, ended=40, message="")
+    span = Span(version="v1", ending=Ending.PROMOTED, began=10, ended=40, message="")
     requests = [
         Request(due=5, sent=5, answered=5, status=500, version="v1"),
         Request(due=20, sent=20, answered=20, status=500, version="v1"),

@@ -25,6 +25,7 @@ from modelrollout.domain.analysis import (
     Mode,
     Poll,
     ProviderFault,
+    StepTiming,
     Tally,
 )
 from modelrollout.domain.evidence import Evidence
@@ -171,6 +172,39 @@ def test_what_happened_while_prometheus_was_away_is_counted_when_it_is_back() ->
     world.run_to(95)
     back = absorb(away, SETTINGS, world.poll(94.0), ARMS)
     assert back.recent[-1].end - back.recent[-1].start > 3
+
+
+@pytest.mark.parametrize("seconds_before_the_deadline", [5, 15, 40])
+@pytest.mark.parametrize("rps", [2, 5, 60])
+def test_a_provider_that_answers_with_nothing_new_never_advances(
+    rps: float, seconds_before_the_deadline: float
+) -> None:
+    """With few requests a block stays open for a while: what it counted before is no fresh data."""
+    deadline, since = timedelta(seconds=100), 165.0 - seconds_before_the_deadline
+    settings = replace(SETTINGS, poll=timedelta(seconds=1), min_requests=1)
+    timing = StepTiming(min_duration=timedelta(seconds=10), deadline=deadline)
+    world = World(seed=3, rps=rps)
+    world.run_to(65)
+    world.weight = 20
+    evidence = in_step(settings=settings)
+    while world.now < 180:
+        world.run_to(world.now + 0.5)
+        for at in polls_due(evidence, settings, world.now):
+            poll = world.poll(at, measure_since(evidence))
+            evidence = absorb(evidence, settings, frozen(poll, since), ARMS)
+        found = judge(evidence, settings, timing, world.now, shifted=True)
+        assert found.action in (Action.CONTINUE, Action.HOLD)
+    assert (found.action, found.reason) == (Action.HOLD, "noData")
+
+
+def frozen(poll: Poll, since: float) -> Poll:
+    """As a Prometheus answers that scrapes nothing any more."""
+    answers = {}
+    for name, answer in poll.answers.items():
+        assert isinstance(answer, tuple)
+        old = (replace(series, samples=tuple(s for s in series.samples if s.t <= since)) for series in answer)
+        answers[name] = tuple(series for series in old if series.samples)
+    return replace(poll, answers=answers)
 
 
 def test_errors_go_on_being_judged_while_only_latency_cannot_be_read() -> None:

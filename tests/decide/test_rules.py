@@ -1,5 +1,6 @@
 """The policy, rule by rule; a sentence maps to a case. Each "outranks" has its test."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -251,6 +252,36 @@ def test_at_the_deadline_with_nothing_against_it_the_step_ends_after_a_checkpoin
     saved = plan(replace(observed, evidence=known, checkpoint_eval=last), NOW)
     assert saved.intent is not None and saved.intent.target == 30
     assert saved.judgement is not None
+
+
+@pytest.mark.parametrize(
+    ("seconds_since_the_last_look", "advances"),
+    [pytest.param(5, True, id="nothing is due"), pytest.param(6, False, id="a quick provider answers at once")]
+    + [pytest.param(age, True, id=f"slow: the answer took {age - 5.5} s") for age in (11, 14)],
+)
+def test_an_advance_waits_for_a_look_that_is_due_but_not_for_ever(
+    seconds_since_the_last_look: float, advances: bool
+) -> None:
+    """Polls are five seconds apart. A provider that takes longer than that is always one look behind."""
+    observed = a_rollout(10, since=timedelta(seconds=61))
+    last = NOW.timestamp() - seconds_since_the_last_look
+    known = evidence_of(observed, last_eval=last, data_ok=True, last_data_at=last)
+    known = replace(known, step_requests=replace(known.step_requests, n_canary=500, n_stable=4500))
+    answer = plan(replace(observed, evidence=known, checkpoint_eval=last), NOW)
+    assert (answer.intent is not None) is advances
+    assert any(isinstance(action, Measure) for action in answer.actions) is not advances
+
+
+def test_an_advance_waits_for_the_looks_that_an_operator_missed_while_it_was_away() -> None:
+    settings = json.dumps({"poll": "15s", "minDuration": "30s", "deadline": "60s", "warmup": "0s"})
+    observed = a_rollout(10, since=timedelta(seconds=61), intent={"analysis": settings})
+    last = NOW.timestamp() - 40
+    known = evidence_of(observed, last_eval=last, data_ok=True, last_data_at=last)
+    known = replace(known, step_requests=replace(known.step_requests, n_canary=500, n_stable=4500))
+    answer = plan(replace(observed, evidence=known, checkpoint_eval=last), NOW)
+    assert answer.judgement is not None and answer.judgement.action is Action.ADVANCE
+    assert answer.intent is None
+    assert [len(action.polls) for action in answer.actions if isinstance(action, Measure)] == [2]
 
 
 def test_without_data_the_step_does_not_end_at_its_deadline() -> None:

@@ -88,3 +88,8 @@ def test_the_prometheus_version_is_the_modules() -> None:
     major, minor, patch = build.PROMETHEUS_VERSION.split(".")
     required = (build.PROMETHEUS.module / "go.mod").read_text()
     assert f"github.com/prometheus/prometheus v0.{major}{int(minor):02}.{patch} " in required
+
+
+def test_the_toxiproxy_version_is_the_modules() -> None:
+    required = (build.TOXIPROXY.module / "go.mod").read_text()
+    assert f"github.com/Shopify/toxiproxy/v2 v{build.TOXIPROXY_VERSION} " in required

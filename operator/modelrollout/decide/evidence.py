@@ -239,7 +239,8 @@ def _interval(poll: Poll) -> float | None:
 
 
 def _with_data_clock(evidence: Evidence, block: OpenBlock, arms: Arms) -> Evidence:
-    ok = not evidence.faults and block.errors(arms).n_canary > 0
+    """Data are fine while the candidate has requests where a scrape is recent: an open block may be old otherwise."""
+    ok = not evidence.faults and block.errors(arms, block.fresh).n_canary > 0
     exported = any(count.exports for count in block.counts.values())
     missing = 0 if exported else max(evidence.missing_scrapes, blocks.ready_scrapes_without_series(block, arms))
     last = block.end if ok else evidence.last_data_at

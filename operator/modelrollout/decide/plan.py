@@ -19,6 +19,8 @@ from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Action, Checkpoint, Measure, Plan
 
 CHECKPOINT_EVERY = timedelta(seconds=60)
+LONGEST_LOOK = 10.0
+"""Seconds after which a query is given up: what has been due for longer was missed by an operator that was away."""
 
 
 def plan(observed: Observed, now: datetime) -> Plan:
@@ -68,7 +70,7 @@ def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
     due = polls_due(evidence, view.settings, view.now.timestamp(), lag=view.lag)
     decides = answer.intent is not None
     riders: list[Action] = []
-    if due:
+    if due and not (decides and _never_caught_up(view, due)):
         riders.append(Measure(evidence=evidence, polls=due, look_back=view.look_back))
     if _worth_saving(view, evidence, decides=decides):
         riders.append(Checkpoint(evidence=evidence))
@@ -81,6 +83,15 @@ def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
     if answer.wake_after is not None:
         wake = min(wake, answer.wake_after)
     return replace(answer, actions=(*answer.actions, *riders), wake_after=wake, judgement=view.judgement)
+
+
+def _never_caught_up(view: View, due: tuple[float, ...]) -> bool:
+    """Whether the provider takes longer to answer than from one grid time to the next: then something is always due.
+
+    Behind a quick one at most one time is due, and the look that answers it is worth waiting for.
+    """
+    overdue = view.now.timestamp() - view.lag - due[0]
+    return len(due) > 1 and overdue <= LONGEST_LOOK
 
 
 def _worth_saving(view: View, evidence: Evidence, *, decides: bool) -> bool:
