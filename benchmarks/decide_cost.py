@@ -68,7 +68,7 @@ class Due:
             settings=settings,
             timing=StepTiming.of(settings),
             poll=poll,
-            block=counted(opened, ARMS, None, latency=True),
+            block=counted(opened, ARMS, None, settings.metrics),
         )
 
     def apart(self) -> "Due":

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from modelrollout.decide.capacity import candidate_need
+from modelrollout.decide.evidence import begin
 from modelrollout.domain.analysis import AnalysisSettings, Mode
+from modelrollout.domain.evidence import Evidence, StableBefore
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent import Intent
 from modelrollout.domain.model_deployment import (
@@ -20,6 +22,7 @@ from modelrollout.domain.model_deployment import (
     Traffic,
 )
 from modelrollout.domain.observed import Autoscaler, Observed, Pod, Workload
+from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.revision import Snapshot, revision_name
 from modelrollout.domain.traffic import RouteSeen
 
@@ -109,6 +112,21 @@ def a_route(**weights: int) -> RouteSeen:
     )
 
 
+def looked_at(intent: Intent, **changes: Any) -> Evidence:
+    """The evidence before the first step, once the metrics were looked at: nothing stands in the way."""
+    assert intent.stable and intent.candidate and intent.started_at
+    begun = begin(
+        GOOD.analysis,
+        stable=intent.stable,
+        candidate=intent.candidate,
+        attempt=str(intent.attempt),
+        steps=3,
+        at=intent.started_at.timestamp(),
+    )
+    looked = Preflight(at=NOW.timestamp() - 5, seconds=300.0, requests=30_000.0, bad=30.0)
+    return replace(begun, before=StableBefore(), preflight=replace(looked, **changes))
+
+
 STABLE, GOOD, OTHER = a_spec("1"), a_spec("2"), a_spec("3")
 
 
@@ -153,9 +171,11 @@ def a_rollout(
     )
     intent = replace(intent, **intent_changes)
     weights = {STABLE.revision: 100 - weight, GOOD.revision: weight} if weight else {STABLE.revision: 100}
+    first = weight == 0 and intent.target < 100
     observed = at_rest(
         GOOD,
         intent=intent,
+        evidence=looked_at(intent) if first else None,
         snapshots=(a_snapshot(STABLE), a_snapshot(GOOD, 2)),
         workloads=(
             a_workload(STABLE.revision),

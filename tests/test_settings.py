@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelrollout import settings as module
-from modelrollout.settings import LogFormat, Settings, SettingsError
+from modelrollout.settings import Gateway, LogFormat, Settings, SettingsError
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -23,6 +23,8 @@ def test_every_setting_is_read() -> None:
     given = {
         "MODELROLLOUT_PROMETHEUS_URL": "https://prometheus.example/base/",
         "MODELROLLOUT_PROMETHEUS_PROVIDERS_FILE": "/etc/providers.yaml",
+        "MODELROLLOUT_GATEWAY": "envoy-gateway",
+        "MODELROLLOUT_ALLOW_PROMQL": "true",
         "MODELROLLOUT_WATCH_NAMESPACES": "shop, search,shop",
         "MODELROLLOUT_WORKERS": "4",
         "MODELROLLOUT_LEASE_NAME": "mine",
@@ -39,6 +41,8 @@ def test_every_setting_is_read() -> None:
     assert Settings.from_env(given) == Settings(
         prometheus_url="https://prometheus.example/base",
         prometheus_providers_file=Path("/etc/providers.yaml"),
+        gateway=Gateway.ENVOY_GATEWAY,
+        allow_promql=True,
         watch_namespaces=("shop", "search"),
         workers=4,
         lease_name="mine",
@@ -67,6 +71,8 @@ def test_every_setting_is_read() -> None:
         ("PROMETHEUS_URL", "http://p/?x=1", "http://"),
         ("WATCH_NAMESPACES", "shop,Nope", "'Nope'"),
         ("LOG_FORMAT", "xml", "json or text"),
+        ("ALLOW_PROMQL", "yes", "write one of them"),
+        ("GATEWAY", "nginx", "write one of traefik, istio"),
         ("LEASE_NAME", "My Lease", "Kubernetes name"),
         ("PROBE_PORT", "70000", "between 0 and 65535"),
         ("LEASE_RENEW_DEADLINE", "15s", "not shorter than"),

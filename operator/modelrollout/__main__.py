@@ -37,7 +37,8 @@ from modelrollout.controller.workers import Workers
 from modelrollout.domain.conditions import Remark
 from modelrollout.domain.model_deployment import Key, ModelDeployment, RouterName
 from modelrollout.errors import RolloutError
-from modelrollout.measure.prober import PrometheusProber, no_metrics
+from modelrollout.measure.instruments import Instruments
+from modelrollout.measure.prober import PrometheusProber
 from modelrollout.measure.provider_settings import ProviderSettings
 from modelrollout.measure.providers import Providers, read_providers
 from modelrollout.render.presets import refusal
@@ -174,8 +175,9 @@ class _Operator:
         evidence = EvidenceStore()
         self._providers = Providers(providers, on_query=telemetry.asked_provider)
         telemetry.watch_breakers(self._providers.states)
+        self._instruments = Instruments(gateway=str(settings.gateway), promql=settings.allow_promql)
         self._measurements = BackgroundMeasurements(
-            PrometheusProber(self._providers),
+            PrometheusProber(self._providers, self._instruments),
             evidence,
             ring=queue.ring,
             ring_after=queue.ring_after,
@@ -195,7 +197,7 @@ class _Operator:
 
     def _ports(self, evidence: EvidenceStore) -> Ports:
         templates = Templates.load()
-        store, providers = self._store, self._providers
+        store, providers, instruments = self._store, self._providers, self._instruments
         routers: dict[str, TrafficRouter] = {
             RouterName.GATEWAY_API.value: GatewayApiRouter(self._api, templates, store.children),
             RouterName.REPLICA_RATIO.value: ReplicaRatioRouter(self._api, templates, store.children),
@@ -206,10 +208,12 @@ class _Operator:
             self._telemetry.forget(key)
 
         def refused(desired: ModelDeployment) -> Remark | None:
-            return _refusal(desired) or providers.unknown(desired)
+            return refusal(desired.model, desired.runtime) or instruments.refusal(desired) or providers.unknown(desired)
 
         return Ports(
-            observe=lambda key: observe(key, store, routers, evidence.of, refused, lags=providers.lags),
+            observe=lambda key: observe(
+                key, store, routers, evidence.of, refused, completed=instruments.completed, lags=providers.lags
+            ),
             children=store.children,
             api=self._api,
             routers=routers,
@@ -303,7 +307,7 @@ async def _end(parts: Sequence[asyncio.Task[Any]]) -> None:
 
 def _refusal(desired: ModelDeployment) -> Remark | None:
     """What can be told without asking anybody."""
-    return refusal(desired.model, desired.runtime) or no_metrics(desired)
+    return refusal(desired.model, desired.runtime) or Instruments().refusal(desired)
 
 
 def _identity() -> str:

@@ -29,6 +29,16 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
+class Gateway(StrEnum):
+    """Whose series are known, by the names of `presets/series/`."""
+
+    TRAEFIK = "traefik"
+    ISTIO = "istio"
+    ENVOY_GATEWAY = "envoy-gateway"
+    NGINX_GATEWAY_FABRIC = "nginx-gateway-fabric"
+    NGINX_GATEWAY_FABRIC_PLUS = "nginx-gateway-fabric-plus"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every field is read from `MODELROLLOUT_<FIELD>`; an absent or empty variable means the default."""
@@ -41,6 +51,15 @@ class Settings:
     prometheus_providers_file: Path | None = None
     """Path of a YAML file that names metrics providers, with TLS, credentials and headers; default none. It is read
     once, at the start; the files that it names are read anew, so that certificates and tokens may rotate."""
+
+    gateway: Gateway = Gateway.TRAEFIK
+    """Whose series `analysis.source: gateway` reads: `traefik` (default), `istio`, `envoy-gateway`,
+    `nginx-gateway-fabric` or `nginx-gateway-fabric-plus`. The guide to installing says what each needs, and which were
+    tried on a real one."""
+
+    allow_promql: bool = False
+    """`true` or `false` (default). Whether a gauge in `analysis.metrics` may be an expression of the user's own. It is
+    read by PromQL's grammar and kept within its namespace, but what it costs Prometheus is the user's choice."""
 
     watch_namespaces: tuple[str, ...] = ()
     """Namespaces, comma-separated; default all. Named ones need Roles only, no ClusterRole."""
@@ -91,6 +110,8 @@ class Settings:
         read = _Reader({name: value for name, value in given.items() if value})
         settings = cls(
             prometheus_url=read.url("prometheus_url"),
+            gateway=read.gateway("gateway"),
+            allow_promql=read.switch("allow_promql"),
             prometheus_providers_file=read.path("prometheus_providers_file"),
             watch_namespaces=read.namespaces("watch_namespaces"),
             workers=read.integer("workers", 16, least=1, most=64),
@@ -203,6 +224,19 @@ class _Reader:
             if not _DNS_LABEL.fullmatch(name):
                 raise self._refuse(field, f"has {name!r}, which is no namespace; write names like shop,search")
         return names
+
+    def switch(self, field: str) -> bool:
+        value = self.given.get(field, "false")
+        if value not in ("true", "false"):
+            raise self._refuse(field, "is neither true nor false; write one of them")
+        return value == "true"
+
+    def gateway(self, field: str) -> Gateway:
+        value = self.given.get(field, Gateway.TRAEFIK.value)
+        try:
+            return Gateway(value)
+        except ValueError:
+            raise self._refuse(field, f"is no gateway known here; write one of {', '.join(Gateway)}") from None
 
     def log_format(self, field: str) -> LogFormat:
         value = self.given.get(field, LogFormat.JSON.value)

@@ -1,12 +1,13 @@
 """The chart and the operator's settings name the same variables, and each value means in one what it does in the other."""
 
+import json
 from typing import Any
 
 import pytest
 import yaml
 from charts.render_manifests import CHART
 
-from modelrollout.settings import PREFIX, Settings
+from modelrollout.settings import PREFIX, Gateway, Settings
 from tests.chart.rendering import documents, only
 
 FROM_THE_POD = {"metadata.namespace": "modelrollout-system"}
@@ -37,12 +38,21 @@ def test_values_arrive_as_settings() -> None:
             watchNamespaces=["shop", "search"],
             logFormat="text",
             workers=4,
+            gateway="istio",
+            allowPromql=True,
         )
     )
     assert settings.prometheus_url == "http://prometheus.monitoring:9090/prefix"
     assert settings.watch_namespaces == ("shop", "search")
     assert settings.log_format == "text"
     assert settings.workers == 4
+    assert settings.gateway is Gateway.ISTIO
+    assert settings.allow_promql is True
+
+
+def test_the_chart_knows_the_gateways_that_the_operator_knows() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    assert schema["properties"]["gateway"]["enum"] == list(Gateway)
 
 
 @pytest.mark.parametrize("values", [{"workers": 64}, {"workers": 1}])

@@ -18,6 +18,7 @@ from modelrollout.cluster.kinds import DEPLOYMENT, HTTP_ROUTE, POD, Live
 from modelrollout.cluster.observe import observe
 from modelrollout.controller.evidence_store import BackgroundMeasurements
 from modelrollout.controller.reconcile import reconcile
+from modelrollout.measure.instruments import Instruments
 from modelrollout.measure.prober import PrometheusProber
 from modelrollout.measure.providers import Providers
 from tests.controller.walking import KEY, World
@@ -105,7 +106,7 @@ class Rollout:
         self.world = World()
         store, routers = self.world.api.store, self.world.ports.routers
         self.measurements = BackgroundMeasurements(
-            PrometheusProber(self.providers),
+            PrometheusProber(self.providers, Instruments()),
             self.world.evidence,
             ring=lambda _: None,
             ring_after=lambda _key, _seconds: None,
@@ -132,7 +133,7 @@ class Rollout:
 
     # ------------------------------------------------------------------ what a person does and sees
 
-    def apply(self, version: str, **analysis: str) -> None:
+    def apply(self, version: str, **analysis: Any) -> None:
         live = self.world.api.store.model_deployment(KEY)
         self.world.a_model_deployment(
             model={"version": version},
@@ -152,6 +153,11 @@ class Rollout:
             generation = live["metadata"]["generation"] + 1
             metadata = {**now["metadata"], "generation": generation}
             self.world.api.put({**now, "metadata": metadata, "status": live["status"]})
+
+    def command(self, text: str) -> None:
+        now = self.world.api.one(MODEL_DEPLOYMENT, KEY.name)
+        annotations = {names.COMMAND_ANNOTATION: text}
+        self.world.api.put({**now, "metadata": {**now["metadata"], "annotations": annotations}})
 
     @property
     def status(self) -> dict[str, Any]:

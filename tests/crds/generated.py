@@ -9,6 +9,7 @@ from tests.crds.schema import Schema, problems, root
 _MATCHES = re.compile(r"[^!]self\.matches\('([^']+)'\)")
 POOL = [
     *("3", "1.10", "a", "b", "sentiment", "http", "cpu", "server", "model", "A", "B_C", "TOKEN", "x y", ""),
+    *("quality", "errors", "latency", "feedback_total", "wait_seconds_bucket"),
     *("10m", "0s", "90s", "1h30m", "5s", "2 days", "example/server:1", "registry.example/a@sha256:0", "https://a"),
     *("pvc://models/3", "pvc://models", "s3://a/b", "pvc://m/../x", "*.example.com", "a.example.com", "10.0.0.1"),
     *("/data", "/mnt/models", "data/a", "metadata.name", "1Gi", "500m", "kubernetes.io/hostname", "example.com/gpu"),

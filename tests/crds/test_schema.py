@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from modelrollout import names
+from modelrollout.domain.analysis import Source
 from modelrollout.domain.conditions import Phase, Reason
 from modelrollout.domain.intent import Aborted, Intent, LastCommand
 from modelrollout.domain.intent_document import command_document, rollout_document
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName, ScalingMode
 from modelrollout.domain.parse import parse
+from modelrollout.measure.series import presets
 from tests.crds.schema import CRD, Schema, cases, definition, fields, header, load, problems, root, rules, version
 
 SPEC: Schema = root()["properties"]["spec"]
@@ -114,6 +116,9 @@ def test_its_choices_are_those_of_the_code() -> None:
     assert set(spec["scaling"]["properties"]["mode"]["enum"]) == set(ScalingMode)
     assert set(spec["traffic"]["properties"]["router"]["enum"]) == set(RouterName)
     assert STATUS["properties"]["phase"]["enum"] == list(Phase)
+    analysis = spec["analysis"]["properties"]
+    of_servers = [name for name, preset in presets().items() if preset.place.source is Source.SERVER]
+    assert analysis["series"]["enum"] == of_servers
 
 
 @pytest.mark.parametrize("name", cases("accept"))

@@ -123,8 +123,8 @@ def test_latency_counts_only_from_the_warmup_after_ready() -> None:
         a_series("new", (98, 0), (113, 9), target="c1", le=inf),
         arms=arms,
     )
-    assert block.buckets(arms.stable, None) == {inf: 9}
-    assert block.buckets(arms.candidate, None) == {}
+    assert block.buckets(LATENCY, arms.stable, None) == {inf: 9}
+    assert block.buckets(LATENCY, arms.candidate, None) == {}
 
 
 def test_ready_pods_that_export_nothing_are_told_from_pods_without_requests() -> None:

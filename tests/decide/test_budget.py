@@ -28,7 +28,7 @@ def fed(evidence: Evidence, canary: float, stable: float, settings: AnalysisSett
     """One block of ten seconds with 100 and 900 requests."""
     start = evidence.block_start
     errors = Tally(x_canary=100 * canary, n_canary=100, x_stable=900 * stable, n_stable=900)
-    block = Counted(start=start, end=start + 10, errors=errors, latency=None, carried=())
+    block = Counted(start=start, end=start + 10, errors=errors, histograms={}, carried=())
     return replace(grown(evidence, settings, block), last_eval=start + 10, data_ok=True)
 
 
@@ -95,7 +95,7 @@ def test_the_worked_example_of_what_is_spent() -> None:
     for _ in range(hours * 60):
         start = evidence.block_start
         errors = Tally(x_canary=15, n_canary=1000, x_stable=135, n_stable=9000)
-        block = Counted(start=start, end=start + 60, errors=errors, latency=None, carried=())
+        block = Counted(start=start, end=start + 60, errors=errors, histograms={}, carried=())
         evidence = replace(grown(evidence, WITH_SLO, block), guardrail=None)
     assert evidence.budget_spent == pytest.approx(0.1 * 15 * hours / 720)
 

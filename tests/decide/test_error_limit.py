@@ -28,7 +28,7 @@ def begun(weight: int = 20, settings: AnalysisSettings = ERRORS) -> Evidence:
 
 def fed(evidence: Evidence, errors: Tally, *, seconds: float = 1.0, settings: AnalysisSettings = ERRORS) -> Evidence:
     start = evidence.block_start
-    block = Counted(start=start, end=start + seconds, errors=errors, latency=None, carried=())
+    block = Counted(start=start, end=start + seconds, errors=errors, histograms={}, carried=())
     return replace(grown(evidence, settings, block), last_eval=start + seconds, data_ok=True)
 
 

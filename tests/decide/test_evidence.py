@@ -274,7 +274,7 @@ def test_a_poll_without_data_never_advances_and_never_rolls_back(faults: list[st
 @pytest.mark.parametrize(("share", "off"), [(None, 1), (0.33, 0)], ids=["the weight", "what the router really gives"])
 def test_the_split_is_held_against_the_share_that_is_expected(share: float | None, off: int) -> None:
     errors = Tally(n_canary=330, n_stable=670)
-    block = Counted(start=65, end=70, errors=errors, latency=None, carried=(), share=share)
+    block = Counted(start=65, end=70, errors=errors, histograms={}, carried=(), share=share)
     assert grown(in_step(weight=20), SETTINGS, block).off_split == off
 
 
@@ -282,7 +282,7 @@ def test_requests_per_ready_pod_add_up_over_the_step() -> None:
     evidence = in_step()
     for pods in ((1, 4), (2, 4), (0, 4)):
         errors = Tally(n_canary=200, n_stable=800)
-        block = Counted(start=65, end=70, errors=errors, latency=None, carried=(), pods=pods)
+        block = Counted(start=65, end=70, errors=errors, histograms={}, carried=(), pods=pods)
         evidence = grown(evidence, SETTINGS, block)
     assert evidence.pod_load == (300.0, 400.0)
     assert enter_step(evidence, SETTINGS, step=1, weight=50, at=100).pod_load == (0.0, 0.0)

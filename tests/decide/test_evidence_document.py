@@ -56,7 +56,7 @@ def test_an_older_document_is_still_read_and_goes_on_from_there() -> None:
     assert read.metrics[0].tests[0].parts == written.metrics[0].tests[0].parts
     assert read.metrics[0].tests[0].scatter == Scatter(phi=1.0)
     assert read.limit == LimitEvidence()
-    block = Counted(start=80, end=81, errors=Tally(x_canary=1, n_canary=10), latency=None, carried=())
+    block = Counted(start=80, end=81, errors=Tally(x_canary=1, n_canary=10), histograms={}, carried=())
     assert len(grown(read, SETTINGS, block).limit.parts) == read.parts_started
 
 

@@ -42,7 +42,7 @@ def is_undone(seed: int) -> bool:
             ns = requests - nc
             errors = Tally(x_canary=bad_of(rng, nc, 0.005), n_canary=nc, x_stable=bad_of(rng, ns, 0.005), n_stable=ns)
             end = start + 5 * i + 5
-            block = Counted(start=end - 5, end=end, errors=errors, latency=None, carried=())
+            block = Counted(start=end - 5, end=end, errors=errors, histograms={}, carried=())
             evidence = grown(evidence, ERRORS, block)
     return evidence.regression is not None
 

@@ -139,7 +139,7 @@ def test_requests_can_be_taken_as_independent_by_wish() -> None:
 def test_after_the_first_block_nothing_of_the_past_counts_any_more() -> None:
     evidence = enter_step(begun(), SETTINGS, step=0, weight=20, at=900)
     errors = Tally(x_canary=1, n_canary=20, x_stable=1, n_stable=80)
-    block = Counted(start=900, end=901, errors=errors, latency=None, carried=())
+    block = Counted(start=900, end=901, errors=errors, histograms={}, carried=())
     counted = grown(evidence, SETTINGS, block)
     assert informed(counted, SETTINGS, history(counters(4))) is counted
 
@@ -182,9 +182,9 @@ def test_pods_that_differ_widen_the_margin_once_the_first_block_is_counted() -> 
     assert evidence.metrics[0].tests[0].ratio is None
     entered = enter_step(evidence, settings, step=0, weight=20, at=900)
     errors = Tally(x_canary=2, n_canary=100, x_stable=4, n_stable=400)
-    first = grown(entered, settings, Counted(start=900, end=905, errors=errors, latency=None, carried=(), pods=(1, 4)))
+    first = grown(entered, settings, Counted(start=900, end=905, errors=errors, histograms={}, carried=(), pods=(1, 4)))
     assert first.metrics[0].tests[0].ratio == pytest.approx(2.6020657329)
-    second = grown(first, settings, Counted(start=905, end=910, errors=errors, latency=None, carried=(), pods=(4, 4)))
+    second = grown(first, settings, Counted(start=905, end=910, errors=errors, histograms={}, carried=(), pods=(4, 4)))
     assert second.metrics[0].tests[0].ratio == first.metrics[0].tests[0].ratio, "fixed before the second block"
     figures = judge(second, settings, TIMING, 910, shifted=True).figures
     assert figures is not None
@@ -199,7 +199,7 @@ def test_with_fewer_pods_than_asked_for_no_margin_is_widened() -> None:
 def test_every_exponent_is_divided_by_phi() -> None:
     """phi = 2 makes of each block the square root of its factor: twice the blocks for the same evidence."""
     errors = Tally(x_canary=3, n_canary=100, x_stable=4, n_stable=400)
-    block = Counted(start=900, end=905, errors=errors, latency=None, carried=())
+    block = Counted(start=900, end=905, errors=errors, histograms={}, carried=())
     one = enter_step(
         begun(replace(SETTINGS, overdispersion=Overdispersion(fallback=1))), SETTINGS, step=0, weight=20, at=900
     )

@@ -26,7 +26,7 @@ def fed(*blocks: Tally) -> Evidence:
     evidence = begin(ERRORS, stable="old", candidate="new", attempt="1", steps=3, at=0)
     evidence = enter_step(evidence, ERRORS, step=0, weight=20, at=0)
     for i, errors in enumerate(blocks):
-        block = Counted(start=15.0 * i, end=15.0 * (i + 1), errors=errors, latency=None, carried=())
+        block = Counted(start=15.0 * i, end=15.0 * (i + 1), errors=errors, histograms={}, carried=())
         evidence = grown(evidence, ERRORS, block)
     return evidence
 

@@ -57,7 +57,7 @@ def test_once_stable_has_had_requests_enough_the_rollout_itself_is_asked() -> No
     evidence = begun()
     for i in range(3):
         errors = Tally(x_canary=1, n_canary=100, x_stable=8, n_stable=400)
-        block = Counted(start=10.0 * i, end=10.0 * i + 10, errors=errors, latency=None, carried=())
+        block = Counted(start=10.0 * i, end=10.0 * i + 10, errors=errors, histograms={}, carried=())
         evidence = grown(evidence, SETTINGS, block)
     ahead = preview(evidence, SETTINGS, TIMING)
     assert ahead is not None

@@ -12,7 +12,7 @@ from modelrollout.decide.plan import plan
 from modelrollout.decide.view import View
 from modelrollout.domain.analysis import Action, Mode
 from modelrollout.domain.conditions import Reason, Remark
-from modelrollout.domain.evidence import Evidence, GuardrailFired, RegressionFound, StableBefore
+from modelrollout.domain.evidence import Evidence, GuardrailFired, RegressionFound
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent import Aborted, Intent
 from modelrollout.domain.model_deployment import InvalidSpec, ModelDeployment, Pause, RolloutPlan, RouterName, Step
@@ -608,13 +608,12 @@ def test_a_poll_is_asked_for_as_soon_as_its_lag_is_over() -> None:
 
 
 def test_while_the_first_step_is_prepared_stables_past_is_asked_for_once() -> None:
-    observed = a_rollout(0, target=10, workloads=(a_workload(STABLE.revision), a_workload(GOOD.revision, ready=0)))
-    (asked,) = [action for action in plan(observed, NOW).actions if isinstance(action, Measure)]
-    assert observed.intent.started_at is not None
-    assert (asked.polls, asked.look_back) == ((), observed.intent.started_at.timestamp())
-    known = replace(asked.evidence, before=StableBefore())
-    answer = plan(replace(observed, evidence=known), NOW)
-    assert not any(isinstance(action, Measure) for action in answer.actions)
+    pods = (a_workload(STABLE.revision), a_workload(GOOD.revision, ready=0))
+    looked = a_rollout(0, target=10, workloads=pods)
+    (asked,) = [action for action in plan(replace(looked, evidence=None), NOW).actions if isinstance(action, Measure)]
+    assert looked.intent.started_at is not None
+    assert (asked.polls, asked.look_back) == ((), looked.intent.started_at.timestamp())
+    assert not any(isinstance(action, Measure) for action in plan(looked, NOW).actions)
 
 
 def test_a_past_that_was_not_asked_for_in_time_is_asked_for_before_the_first_block() -> None:

@@ -1,7 +1,7 @@
 """Plans as the controller makes them: two revisions of one model."""
 
-from modelrollout.domain.analysis import Arm, ArmPod, Arms, Source
-from modelrollout.measure.queries import MeasurePlan
+from modelrollout.domain.analysis import AnalysisSettings, Arm, ArmPod, Arms, Source
+from modelrollout.measure.queries import MeasurePlan, Query, queries
 from modelrollout.measure.series import SeriesPreset, series_for
 
 _ROUTE = "httproute-shop-sentiment-gw-infra-public-ep-web-0-8ff6d89612ef2bf7a50d-svc-shop-sentiment"
@@ -23,12 +23,19 @@ def preset(source: Source, name: str) -> SeriesPreset:
 
 
 def traefik(*polls: float, since: float = 40.0, latency: bool = True, arms: Arms = GATEWAY) -> MeasurePlan:
-    series = preset(Source.GATEWAY, "traefik")
-    return MeasurePlan(
-        namespace="shop", preset=series, arms=arms, polls=polls or (115.0,), since=since, latency=latency
-    )
+    return _plan(preset(Source.GATEWAY, "traefik"), arms, polls or (115.0,), since, latency=latency)
 
 
 def mlserver(arms: Arms = SERVER) -> MeasurePlan:
-    series = preset(Source.SERVER, "mlserver")
-    return MeasurePlan(namespace="shop", preset=series, arms=arms, polls=(115.0,), since=40.0)
+    return _plan(preset(Source.SERVER, "mlserver"), arms, (115.0,), 40.0)
+
+
+def _plan(
+    series: SeriesPreset, arms: Arms, polls: tuple[float, ...], since: float, *, latency: bool = True
+) -> MeasurePlan:
+    metrics = AnalysisSettings().metrics[: 2 if latency else 1]
+    return MeasurePlan(namespace="shop", preset=series, arms=arms, polls=polls, since=since, metrics=metrics)
+
+
+def query(name: str, plan: MeasurePlan) -> Query:
+    return next(each for each in queries(plan) if each.name == name)

@@ -3,15 +3,16 @@
 from dataclasses import replace
 
 from modelrollout.decide.evidence import begin, enter_step
-from modelrollout.domain.analysis import Mode, Source
-from modelrollout.domain.conditions import Reason
+from modelrollout.domain.analysis import Source
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Measure
-from modelrollout.measure.prober import PrometheusProber, arms_of, no_metrics
+from modelrollout.measure.instruments import Instruments
+from modelrollout.measure.prober import PrometheusProber, arms_of
 from modelrollout.measure.providers import Providers
-from tests.builders import GOOD, STABLE, a_rollout, a_spec
+from tests.builders import GOOD, STABLE, a_rollout
+from tests.measure.arms import preset
 
 
 def evidence_of(observed: Observed) -> Evidence:
@@ -30,7 +31,7 @@ def evidence_of(observed: Observed) -> Evidence:
 
 def test_at_the_gateway_an_arm_is_known_by_our_route_and_its_service() -> None:
     observed = a_rollout(10)
-    arms = arms_of(observed, evidence_of(observed), Source.GATEWAY)
+    arms = arms_of(observed, evidence_of(observed), preset(Source.GATEWAY, "traefik"))
     assert arms.candidate.service == (
         f"httproute-shop-sentiment-gw-.+-svc-shop-sentiment-{GOOD.revision}-[0-9]+@kubernetesgateway"
     )
@@ -39,7 +40,7 @@ def test_at_the_gateway_an_arm_is_known_by_our_route_and_its_service() -> None:
 
 def test_at_the_server_an_arm_is_known_by_its_pods() -> None:
     observed = a_rollout(10)
-    arms = arms_of(observed, evidence_of(observed), Source.SERVER)
+    arms = arms_of(observed, evidence_of(observed), preset(Source.SERVER, "mlserver"))
     assert [pod.name for pod in arms.candidate.pods] == [f"{GOOD.revision}-0"]
     assert arms.candidate.service == "" and arms.candidate.ready_at is not None
 
@@ -48,23 +49,14 @@ async def test_without_a_prometheus_every_poll_is_a_fault_and_evidence_of_nothin
     observed = a_rollout(10)
     before = evidence_of(observed)
     poll = before.step_at + 5
-    after = await PrometheusProber(Providers(())).measure(Measure(evidence=before, polls=(poll,)), observed)
+    prober = PrometheusProber(Providers(()), Instruments())
+    after = await prober.measure(Measure(evidence=before, polls=(poll,)), observed)
     assert after.block_seq == before.block_seq and after.last_eval == poll
     assert "MODELROLLOUT_PROMETHEUS_URL" in after.faults[0][1].message
-
-
-def test_a_runtime_without_series_is_refused_before_anything_moves() -> None:
-    server = replace(GOOD, preset="custom", analysis=replace(GOOD.analysis, source=Source.SERVER))
-    told = no_metrics(server)
-    assert told is not None and told.reason is Reason.NO_METRICS
-    assert no_metrics(replace(server, analysis=replace(server.analysis, mode=Mode.NONE))) is None
-    assert no_metrics(replace(server, analysis=replace(server.analysis, source=Source.GATEWAY))) is None
-    assert no_metrics(replace(server, preset="mlserver")) is None
-    assert no_metrics(a_spec("1")) is None
 
 
 def test_where_the_router_cannot_give_the_weight_its_real_share_is_expected() -> None:
     observed = a_rollout(10)
     by_replicas = replace(observed, route=replace(observed.route, share=((STABLE.revision, 67), (GOOD.revision, 33))))
-    assert arms_of(by_replicas, evidence_of(by_replicas), Source.SERVER).share == 0.33
-    assert arms_of(observed, evidence_of(observed), Source.GATEWAY).share is None
+    assert arms_of(by_replicas, evidence_of(by_replicas), None).share == 0.33
+    assert arms_of(observed, evidence_of(observed), preset(Source.GATEWAY, "traefik")).share is None

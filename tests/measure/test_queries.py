@@ -4,13 +4,13 @@ import pytest
 
 from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, Arm, ArmPod, Arms, Sample
 from modelrollout.measure.queries import REVISION_SERIES_LABEL, literal, queries, quoted, read_series
-from tests.measure.arms import NEW, NEW_PATTERN, OLD, OLD_PATTERN, mlserver, traefik
+from tests.measure.arms import NEW, NEW_PATTERN, OLD, OLD_PATTERN, mlserver, query, traefik
 
 ONE = (Sample(100, 1), Sample(105, 2))
 
 
 def test_one_query_per_series_asks_for_both_arms_of_the_gateway() -> None:
-    texts = {query.name: query.text for query in queries(traefik())}
+    texts = {each.name: each.text for each in queries(traefik())}
     services = f'service=~"{OLD_PATTERN}|{NEW_PATTERN}"'
     assert texts == {
         REQUESTS: f"traefik_service_requests_total{{{services}}}[76s]",
@@ -22,13 +22,12 @@ def test_one_query_per_series_asks_for_both_arms_of_the_gateway() -> None:
 def test_the_namespace_is_forced_into_every_query_of_a_servers_series() -> None:
     asked = queries(mlserver())
     assert len(asked) == 3
-    for query in asked:
-        assert '{namespace="shop",pod=~"old-1|old-2|new-1"' in query.text
+    for each in asked:
+        assert '{namespace="shop",pod=~"old-1|old-2|new-1"' in each.text
 
 
 def test_health_checks_are_no_requests() -> None:
-    text = next(query.text for query in queries(mlserver()) if query.name == REQUESTS)
-    assert ',path!~"/|/metrics|/v2|/v2/health/.*' in text
+    assert ',path!~"/|/metrics|/v2|/v2/health/.*' in query(REQUESTS, mlserver()).text
 
 
 def test_without_pods_nothing_is_asked() -> None:
@@ -47,7 +46,7 @@ def test_gateway_series_are_told_apart_by_their_exact_service() -> None:
         ({"service": NEW, "code": "502", "job": "traefik", "instance": "10.0.0.1"}, ONE),
         ({"service": f"x{NEW}", "code": "200", "job": "traefik", "instance": "10.0.0.1"}, ONE),
     ]
-    read = read_series(REQUESTS, rows, traefik())
+    read = read_series(query(REQUESTS, traefik()), rows, traefik())
     assert [(s.revision, s.target, s.bad) for s in read] == [
         ("old", "traefik/10.0.0.1", False),
         ("new", "traefik/10.0.0.1", True),
@@ -56,7 +55,7 @@ def test_gateway_series_are_told_apart_by_their_exact_service() -> None:
 
 def test_server_series_belong_to_the_revision_of_their_pod() -> None:
     rows = [({"pod": "old-2", "status_code": "200"}, ONE), ({"pod": "new-1", "status_code": "500"}, ONE)]
-    read = read_series(REQUESTS, rows, mlserver())
+    read = read_series(query(REQUESTS, mlserver()), rows, mlserver())
     assert [(s.revision, s.target, s.bad) for s in read] == [("old", "old-2", False), ("new", "new-1", True)]
 
 
@@ -64,7 +63,7 @@ def test_a_pod_whose_series_name_another_revision_is_left_out() -> None:
     assert REVISION_SERIES_LABEL == "modelrollout_dev_revision"
     arms = Arms(stable=Arm(revision="old"), candidate=Arm(revision="new", pods=(ArmPod(name="p", created_at=0),)))
     rows = [({"pod": "p", "status_code": "200", REVISION_SERIES_LABEL: "other"}, ONE)]
-    assert read_series(REQUESTS, rows, mlserver(arms)) == ()
+    assert read_series(query(REQUESTS, mlserver(arms)), rows, mlserver(arms)) == ()
 
 
 def test_buckets_are_numbers_and_what_is_no_number_is_left_out() -> None:
@@ -75,7 +74,7 @@ def test_buckets_are_numbers_and_what_is_no_number_is_left_out() -> None:
         ({"service": OLD, "le": "1"}, (Sample(100, nan),)),
         ({"service": OLD, "le": "1"}, (Sample(100, nan), Sample(105, 7))),
     ]
-    read = read_series(LATENCY, rows, traefik())
+    read = read_series(query(LATENCY, traefik()), rows, traefik())
     assert [(s.le, s.samples) for s in read] == [(0.5, ONE), (inf, ONE), (1.0, (Sample(105, 7),))]
 
 

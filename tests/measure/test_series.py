@@ -1,9 +1,12 @@
 import re
+from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 
-from modelrollout.domain.analysis import Source
-from modelrollout.measure.series import parse_preset, series_for
+from modelrollout.domain.analysis import BUILT_IN, Kind, Source
+from modelrollout.domain.signals import SeriesSelector
+from modelrollout.measure.series import parse_preset, presets, series_for
 from tests.measure.arms import preset
 
 GOOD = {
@@ -13,7 +16,7 @@ GOOD = {
     "arm": "pod",
     "targets": "up",
     "requests": "requests_total",
-    "bad": {"label": "code", "pattern": "5.."},
+    "bad": [{"code": "5.."}],
 }
 
 
@@ -49,15 +52,54 @@ def test_server_errors_and_timeouts_are_bad_and_nothing_else(code: str, bad: boo
 
 
 def test_a_preset_is_read_from_its_document() -> None:
-    read = parse_preset({**GOOD, "matchers": [["path", "!=", "/metrics"]]}, "custom.yaml")
-    assert (read.name, read.source, read.latency, read.unit) == ("custom", Source.SERVER, None, 1.0)
-    assert read.matchers == (("path", "!=", "/metrics"),)
+    requests = {"series": ["good_total", "bad_total"], "matchers": [["path", "!=", "/metrics"]]}
+    latency = [{"name": "latency", "series": "seconds_bucket", "unit": "ms", "needs": "--histograms"}]
+    read = parse_preset({**GOOD, "requests": requests, "latency": latency}, "custom.yaml")
+    assert (read.name, read.place.source, read.place.arm, read.place.target) == (
+        "custom",
+        Source.SERVER,
+        "pod",
+        ("pod",),
+    )
+    assert read.requests == SeriesSelector(series=("good_total", "bad_total"), matchers=(("path", "!=", "/metrics"),))
+    assert [(part.name, part.unit, part.needs) for part in read.latency] == [("latency", 0.001, "--histograms")]
+    assert read.counts_errors and not replace(read, bad=()).counts_errors
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"reqests": "x"}, {"bad": "5.."}, {"requests": 3}, {"matchers": [["path", "~", "/"]]}, {"source": "cloud"}],
+    [
+        {"reqests": "x"},
+        {"bad": "5.."},
+        {"bad": ["5.."]},
+        {"requests": 3},
+        {"requests": {"series": "x", "matchers": [["path", "~", "/"]]}},
+        {"source": "cloud"},
+        {"source": "gateway"},
+        {"latency": [{"name": "latency", "series": "x", "unit": "minutes"}]},
+        {"latency": [{"name": "latency", "unit": "s"}]},
+        {"name": None},
+    ],
 )
 def test_a_preset_that_is_wrong_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"custom\.yaml|cloud"):
         parse_preset({**GOOD, **change}, "custom.yaml")
+
+
+def test_presets_count_latency_by_names_that_a_spec_can_say() -> None:
+    told = {part.name for preset in presets().values() for part in preset.latency}
+    assert told == {name for name, kind in BUILT_IN.items() if kind is Kind.HISTOGRAM}
+
+
+def test_a_single_histogram_is_latency() -> None:
+    assert {preset.latency[0].name for preset in presets().values() if len(preset.latency) == 1} == {"latency"}
+
+
+def test_each_file_says_which_version_it_was_taken_from_and_whether_it_was_tried() -> None:
+    for file in (files("modelrollout.presets") / "series").iterdir():
+        head = "".join(line for line in file.read_text().splitlines() if line.startswith("#"))
+        assert re.search(r"\d+\.\d|commit [0-9a-f]{8}", head), file.name
+        tried = file.name in ("traefik.yaml", "mlserver.yaml")
+        assert ("Tried with" in head) is tried and ("not tried" in head.lower() or tried or "Plus only" in head), (
+            file.name
+        )

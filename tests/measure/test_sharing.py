@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelrollout.domain.analysis import REQUESTS, TARGETS, Arm, ArmPod, Arms, FaultKind, ProviderFault, Sample, Source
+from modelrollout.domain.analysis import (
+    REQUESTS,
+    TARGETS,
+    AnalysisSettings,
+    Arm,
+    ArmPod,
+    Arms,
+    FaultKind,
+    ProviderFault,
+    Sample,
+    Source,
+)
 from modelrollout.measure.asking import Asking
 from modelrollout.measure.prometheus import Row, Rows
 from modelrollout.measure.queries import MeasurePlan, Query, queries
@@ -52,7 +63,7 @@ def a_plan(
         arms=Arms(stable=stable, candidate=candidate),
         polls=(at,),
         since=at - span,
-        latency=latency,
+        metrics=AnalysisSettings().metrics[: 2 if latency else 1],
     )
 
 

@@ -54,7 +54,7 @@ class Noting(Scraped):
             start=start,
             end=end,
             errors=Tally(x_canary=float(xc), n_canary=float(nc), x_stable=float(xs), n_stable=float(ns)),
-            latency=(_cumulative(canary), _cumulative(stable)),
+            histograms={"latency": (_cumulative(canary), _cumulative(stable))},
             carried=(),
         )
 

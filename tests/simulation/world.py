@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 from modelrollout.decide.plan import plan
 from modelrollout.decide.report import status_of
-from modelrollout.domain.analysis import Tally
+from modelrollout.domain.analysis import FaultKind, ProviderFault, Tally
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence, RegressionFound, StableBefore
 from modelrollout.domain.fragment import EMPTY, Fragment
@@ -35,6 +35,7 @@ from modelrollout.domain.plan import (
     ShiftTraffic,
     SnapshotRevision,
 )
+from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.revision import Snapshot
 from modelrollout.domain.traffic import RouteSeen, Routing
 from tests.builders import KEY, a_snapshot
@@ -43,6 +44,7 @@ from tests.crds.schema import problems
 
 STATUS = schema.root()["properties"]["status"]
 START = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+DOWN = ProviderFault(kind=FaultKind.UNREACHABLE, message="Prometheus cannot be reached.")
 POD_READY_AFTER = timedelta(seconds=4)
 
 
@@ -335,6 +337,10 @@ class World:
     def _measured(self, action: Measure) -> Evidence:
         """All that the judge asks of a measurement here: did it answer, and did it speak against the candidate."""
         evidence = action.evidence
+        if action.preflight is not None:
+            faults = () if self.metrics_answer else (DOWN,)
+            looked = Preflight(at=action.preflight, seconds=300, requests=3000, faults=faults)
+            evidence = replace(evidence, preflight=looked)
         if action.look_back is not None:
             evidence = replace(evidence, before=StableBefore())
         if not action.polls:

@@ -50,12 +50,14 @@ def observe(
     evidence_of: Callable[[str], Evidence | None],
     refusal: Callable[[ModelDeployment], Remark | None],
     *,
+    completed: Callable[[ModelDeployment], ModelDeployment] = lambda desired: desired,
     lags: tuple[tuple[str, float], ...] = (),
 ) -> Observed | None:
     """The whole world of one walk; None where there is no such ModelDeployment.
 
     `evidence_of` is the memory of what came since the last checkpoint, by the ModelDeployment's uid. `refusal` is
-    what only the operator can see to be impossible in a spec; `lags` by how many seconds each metrics provider is late.
+    what only the operator can see to be impossible in a spec; `completed` fills in what it leaves to the operator;
+    `lags` says by how many seconds each metrics provider is late.
     """
     live = store.model_deployment(key)
     if live is None:
@@ -65,6 +67,8 @@ def observe(
     children = [child for child in store.children(key) if not is_leftover(child, me)]
     ours = {(child["kind"], child["metadata"]["name"]): child for child in children if is_owned_by(child, uid)}
     desired = parse(live)
+    refused = None if isinstance(desired, InvalidSpec) else refusal(desired)
+    desired = desired if isinstance(desired, InvalidSpec) else completed(desired)
     service = ours.get((SERVICE.kind, key.name))
     points_at = None if service is None else service["spec"].get("selector", {}).get(names.REVISION_LABEL)
     intent, adopted = _intent(status, points_at)
@@ -90,7 +94,7 @@ def observe(
         service_exists=service is not None,
         service_points_at=points_at,
         conflict=_conflict(key, intent, desired, children, ours),
-        refused=None if isinstance(desired, InvalidSpec) else refusal(desired),
+        refused=refused,
         evidence=evidence,
         checkpointed_at=None if written_up_to is None else datetime.fromtimestamp(written_up_to, UTC),
         checkpoint_eval=written_up_to,

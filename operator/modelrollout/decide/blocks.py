@@ -9,7 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from modelrollout.decide.increments import cleaned, increase
-from modelrollout.domain.analysis import BAD, LATENCY, REQUESTS, Arm, Arms, Poll, Sample, Series, Tally
+from modelrollout.domain.analysis import (
+    BAD_PART,
+    REQUESTS,
+    SUM_PART,
+    TARGETS,
+    VALUE_PART,
+    Arm,
+    Arms,
+    Poll,
+    Sample,
+    Series,
+    Tally,
+)
 
 LEAST_PER_ARM = 5
 MOST_SECONDS = 60.0
@@ -20,10 +32,14 @@ LEAST_LOOKBACK = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class TargetCount:
-    """What one pod or gateway instance counted for one arm. Mutable while it is being counted, then left alone."""
+    """What one pod or gateway instance counted of one metric for one arm. Mutable while it is being counted."""
 
     n: float = 0.0
     x: float = 0.0
+    scores: float = 0.0
+    """Sum of the scores of `n` answers."""
+    value: float | None = None
+    """Of a gauge, at the end."""
     exports: bool = False
     """The total's series is there, whether or not it rose."""
     buckets: dict[float, float] = field(default_factory=dict)
@@ -35,8 +51,8 @@ class OpenBlock:
 
     start: float
     end: float
-    counts: Mapping[tuple[str, str], TargetCount]
-    """By (revision, target)."""
+    metrics: Mapping[str, Mapping[tuple[str, str], TargetCount]]
+    """Per metric, `requests` being what all of them are requests of, by (revision, target)."""
     fresh: frozenset[str]
     """Targets with a sample close before the end."""
     warm: frozenset[tuple[str, str]]
@@ -48,20 +64,43 @@ class OpenBlock:
     def age(self) -> float:
         return self.end - self.start
 
+    @property
+    def counts(self) -> Mapping[tuple[str, str], TargetCount]:
+        """Of all requests."""
+        return self.metrics.get(REQUESTS, {})
+
     def errors(self, arms: Arms, targets: frozenset[str] | None = None) -> Tally:
         """Requests and errors of both arms, of these targets only where given."""
-        nc, xc = self._sum(arms.candidate, targets)
-        ns, xs = self._sum(arms.stable, targets)
+        return self.tally(REQUESTS, arms, targets)
+
+    def tally(self, metric: str, arms: Arms, targets: frozenset[str] | None) -> Tally:
+        """A ratio's counts of both arms, of these targets only where given."""
+        nc, xc = self._sum(metric, arms.candidate, targets)
+        ns, xs = self._sum(metric, arms.stable, targets)
         return Tally(x_canary=xc, n_canary=nc, x_stable=xs, n_stable=ns)
 
-    def _sum(self, arm: Arm, targets: frozenset[str] | None) -> tuple[float, float]:
-        mine = [c for (rev, t), c in self.counts.items() if rev == arm.revision and (targets is None or t in targets)]
+    def scores(self, metric: str, arm: Arm, targets: frozenset[str] | None) -> tuple[float, float]:
+        """How many answers of an arm were scored, and the sum of their scores."""
+        mine = self._of(metric, arm, targets)
+        return sum(c.n for c in mine), sum(c.scores for c in mine)
+
+    def value(self, metric: str, arm: Arm, targets: frozenset[str] | None) -> float | None:
+        """A gauge's mean over an arm's targets; None where none shows it."""
+        values = [c.value for c in self._of(metric, arm, targets) if c.value is not None]
+        return sum(values) / len(values) if values else None
+
+    def _sum(self, metric: str, arm: Arm, targets: frozenset[str] | None) -> tuple[float, float]:
+        mine = self._of(metric, arm, targets)
         return sum(c.n for c in mine), sum(c.x for c in mine)
 
-    def buckets(self, arm: Arm, targets: frozenset[str] | None) -> dict[float, float]:
-        """Cumulative latency counts of an arm's warm targets, per bound."""
+    def _of(self, metric: str, arm: Arm, targets: frozenset[str] | None) -> list[TargetCount]:
+        counts = self.metrics.get(metric, {}).items()
+        return [c for (rev, t), c in counts if rev == arm.revision and (targets is None or t in targets)]
+
+    def buckets(self, metric: str, arm: Arm, targets: frozenset[str] | None) -> dict[float, float]:
+        """Cumulative counts of a histogram of an arm's warm targets, per bound."""
         total: dict[float, float] = {}
-        for (revision, target), count in self.counts.items():
+        for (revision, target), count in self.metrics.get(metric, {}).items():
             mine = revision == arm.revision and (revision, target) in self.warm
             if mine and (targets is None or target in targets):
                 for bound, rise in count.buckets.items():
@@ -90,34 +129,39 @@ def read_block(poll: Poll, arms: Arms, *, start: float, scrape_interval: float, 
     since, end = start - lookback(scrape_interval), poll.at
     answers = {name: _trimmed(answer, since, end) for name, answer in poll.answers.items() if isinstance(answer, tuple)}
     seen = _scrape_times(answers.values())
-    counts: dict[tuple[str, str], TargetCount] = {}
-    newborn = {pod.name for arm in (arms.stable, arms.candidate) for pod in arm.pods if pod.created_at > start}
-    for name in (REQUESTS, BAD, LATENCY):
-        for series, samples in answers.get(name, ()):
-            count = counts.setdefault((series.revision, series.target), TargetCount())
-            born_inside = series.target in newborn or any(t <= start for t in seen.get(series.target, ()))
-            rise = increase(samples, start, end, first_is_zero=born_inside)
-            _add(count, name, series, rise)
     oldest_fresh = end - FRESH_INTERVALS * scrape_interval
+    metrics: dict[str, dict[tuple[str, str], TargetCount]] = {}
+    newborn = {pod.name for arm in (arms.stable, arms.candidate) for pod in arm.pods if pod.created_at > start}
+    for name in sorted(answers):
+        metric, part, *_ = (*name.split("/"), "")
+        for series, samples in answers[name] if metric != TARGETS else ():
+            count = metrics.setdefault(metric, {}).setdefault((series.revision, series.target), TargetCount())
+            if part == VALUE_PART:
+                count.value = samples[-1].v if samples[-1].t >= oldest_fresh else count.value
+                continue
+            born_inside = series.target in newborn or any(t <= start for t in seen.get(series.target, ()))
+            _add(count, part, series, increase(samples, start, end, first_is_zero=born_inside))
     return OpenBlock(
         start=start,
         end=end,
-        counts=counts,
+        metrics=metrics,
         fresh=frozenset(target for target, times in seen.items() if max(times) >= oldest_fresh),
-        warm=_warm(counts, arms, start - warmup),
+        warm=_warm({each for counts in metrics.values() for each in counts}, arms, start - warmup),
         scrapes={target: sum(1 for t in times if t > start) for target, times in seen.items()},
     )
 
 
-def _add(count: TargetCount, name: str, series: Series, rise: float) -> None:
-    if name == LATENCY:
-        if series.le is not None:
-            count.buckets[series.le] = count.buckets.get(series.le, 0.0) + rise
+def _add(count: TargetCount, part: str, series: Series, rise: float) -> None:
+    """`part` of the metric's query: empty for all of it, else what these series count of it."""
+    if series.le is not None:
+        count.buckets[series.le] = count.buckets.get(series.le, 0.0) + rise
         return
-    if name == REQUESTS:
+    if not part:
         count.exports = True
         count.n += rise
-    if name == BAD or series.bad:
+    if part == SUM_PART:
+        count.scores += rise
+    if part == BAD_PART or series.bad:
         count.x += rise
 
 

@@ -15,7 +15,6 @@ from modelrollout.decide.growth import ALL, LONG_STEP, counted, fresh_tests, gro
 from modelrollout.decide.increments import spacing
 from modelrollout.domain.analysis import (
     BAD,
-    LATENCY,
     NO_REQUESTS,
     REQUESTS,
     TARGETS,
@@ -204,8 +203,15 @@ def absorb(evidence: Evidence, settings: AnalysisSettings, poll: Poll, arms: Arm
     ending = blocks.closing(block, arms, noted.carried, alone=noted.weight >= ALL)
     if not ending.closes:
         return noted
-    has_latency = isinstance(poll.answers.get(LATENCY), tuple)
-    return grown(noted, settings, counted(block, arms, ending.targets, latency=has_latency))
+    answered = [metric for metric in settings.metrics if _is_answered(metric, poll)]
+    return grown(noted, settings, counted(block, arms, ending.targets, answered))
+
+
+def _is_answered(metric: MetricSettings, poll: Poll) -> bool:
+    """Whether each query of the metric brought something, be it no series."""
+    parts = [answer for name, answer in poll.answers.items() if name.partition("/")[0] == metric.name]
+    of_errors = metric.name == "errors"  # its queries are those of all requests, answered or this poll was left
+    return of_errors or (bool(parts) and all(isinstance(answer, tuple) for answer in parts))
 
 
 def _noted(evidence: Evidence, poll: Poll) -> Evidence:

@@ -23,6 +23,7 @@ from modelrollout.decide.document_values import (
 from modelrollout.domain.analysis import Block, FaultKind, Kind, ProviderFault, Tally
 from modelrollout.domain.evidence import (
     Evidence,
+    GaugeEvidence,
     GuardrailFired,
     LimitEvidence,
     MetricEvidence,
@@ -40,7 +41,7 @@ Document = dict[str, object]
 
 def to_document(evidence: Evidence) -> Document:
     document: Document = {"schema": SCHEMA}
-    document.update({each.name: getattr(evidence, each.name) for each in fields(evidence)})
+    document.update({each.name: getattr(evidence, each.name) for each in fields(evidence) if each.name != "preflight"})
     document["carried"] = [list(row) for row in evidence.carried]
     document["metrics"] = [_metric_out(metric) for metric in evidence.metrics]
     document["requests"] = _tally_out(evidence.requests)
@@ -132,6 +133,7 @@ def _metric_out(metric: MetricEvidence) -> Document:
             }
             for test in metric.tests
         ],
+        "gauge": None if metric.gauge is None else _gauge_out(metric.gauge),
     }
 
 
@@ -147,6 +149,23 @@ def _metric_in(row: object) -> MetricEvidence:
         ),
         unsound_blocks=whole(metric["unsound_blocks"]),
         tests=tuple(_test_in(mapping(test)) for test in rows(metric["tests"])),
+        gauge=None if metric.get("gauge") is None else _gauge_in(metric["gauge"]),
+    )
+
+
+def _gauge_out(gauge: GaugeEvidence) -> list[object]:
+    return [list(gauge.products), gauge.window, gauge.canary, gauge.stable, gauge.windows, gauge.worse]
+
+
+def _gauge_in(row: object) -> GaugeEvidence:
+    products, window, canary, stable, windows, worse = rows(row)
+    return GaugeEvidence(
+        products=tuple(map(number, rows(products))),
+        window=whole(window),
+        canary=optional(canary),
+        stable=optional(stable),
+        windows=whole(windows),
+        worse=whole(worse),
     )
 
 

@@ -11,8 +11,6 @@ from modelrollout.decide.growth import margin_of
 from modelrollout.decide.preview import Preview
 from modelrollout.decide.standing import MetricStanding, Standing, ratio_interval
 from modelrollout.domain.analysis import (
-    BAD,
-    LATENCY,
     NO_REQUESTS,
     REQUESTS,
     Action,
@@ -23,9 +21,10 @@ from modelrollout.domain.analysis import (
     Kind,
     MetricVerdict,
     Mode,
+    ProviderFault,
     Verdict,
 )
-from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.evidence import Evidence, MetricEvidence
 from modelrollout.domain.safeguards import Estimate
 
 MISMATCHED_BLOCKS = 3
@@ -51,6 +50,8 @@ class Reading:
     guardrail: str | None
     data_ok: bool
     stands: Standing
+    worse_gauges: tuple[str, ...] = ()
+    """That keep everything from advancing."""
     ahead: Preview | None = None
 
 
@@ -92,7 +93,8 @@ def uncompared(evidence: Evidence, settings: AnalysisSettings, guardrail: str | 
 
 def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, ruling: Ruling) -> Judgement:
     """The ruling with everything a person needs to follow it."""
-    verdicts = tuple(_verdict(evidence, settings, reading, row) for row in reading.stands.metrics)
+    counted = tuple(_verdict(evidence, settings, reading, row) for row in reading.stands.metrics)
+    gauged = tuple(_gauge_verdict(evidence, m, reading) for m in evidence.metrics if m.kind is Kind.GAUGE)
     culprit = _culprit(evidence, reading.stands)
     figures = _figures(evidence, settings, reading.stands, culprit, ruling) if culprit else None
     cause = ""
@@ -114,13 +116,13 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
     return Judgement(
         action=ruling.action,
         reason=ruling.reason,
-        verdict=_combined(verdicts, reading),
-        verdicts=verdicts,
+        verdict=_combined(counted, reading),
+        verdicts=counted + gauged,
         culprit=culprit.metric.name if culprit else "",
         cause=cause,
         figures=figures,
         hold_since=ruling.hold_since,
-        flags=(*_flags(evidence, settings), *(("StepTooShort",) if reading.ahead and not reading.ahead.fits else ())),
+        flags=_flags(evidence, settings, reading),
         sentence=explain.sentence(told, settings),
         observed=settings.mode is Mode.OBSERVE,
     )
@@ -146,7 +148,7 @@ def _culprit(evidence: Evidence, stands: Standing) -> MetricStanding | None:
     return next((row for row in stands.metrics if row.metric.name == named), stands.culprit)
 
 
-def _flags(evidence: Evidence, settings: AnalysisSettings) -> tuple[str, ...]:
+def _flags(evidence: Evidence, settings: AnalysisSettings, reading: Reading) -> tuple[str, ...]:
     unsuitable = tuple(
         f"HistogramUnsuitable:{m.name}" for m in evidence.metrics if m.kind is Kind.HISTOGRAM and m.edges == ()
     )
@@ -156,7 +158,9 @@ def _flags(evidence: Evidence, settings: AnalysisSettings) -> tuple[str, ...]:
     guessed = auto and any(not test.scatter.known for metric in evidence.metrics for test in metric.tests)
     dispersion = ("DispersionUnknown",) if guessed else ()
     confounded = ("LatencyConfounded",) if _is_confounded(evidence, settings) else ()
-    return unsuitable + unsound + split + confounded + dispersion
+    gauges = tuple(f"GaugeWorse:{name}" for name in reading.worse_gauges)
+    short = ("StepTooShort",) if reading.ahead and not reading.ahead.fits else ()
+    return unsuitable + unsound + split + confounded + dispersion + gauges + short
 
 
 def _is_confounded(evidence: Evidence, settings: AnalysisSettings) -> bool:
@@ -169,19 +173,20 @@ def _is_confounded(evidence: Evidence, settings: AnalysisSettings) -> bool:
 
 def _verdict(evidence: Evidence, settings: AnalysisSettings, reading: Reading, row: MetricStanding) -> MetricVerdict:
     name = row.metric.name
-    asked = {REQUESTS, BAD} if row.metric.kind is Kind.RATIO else {REQUESTS, LATENCY}
     found = evidence.regression is not None and evidence.regression.metric == name
     suspicious = reading.log_evidence >= mixture.log_limit(1 / settings.suspicious)
     if found:
         return MetricVerdict(metric=name, verdict=Verdict.FAIL, reason="regression")
     if evidence.guardrail is not None and name == ERRORS:
         return MetricVerdict(metric=name, verdict=Verdict.FAIL, reason=f"guardrail:{evidence.guardrail.name}")
-    failed = next((fault for query, fault in evidence.faults if query in asked), None)
+    failed = _fault(evidence, name)
     if failed is not None:
         return MetricVerdict(metric=name, verdict=Verdict.PROVIDER_ERROR, reason=str(failed.kind))
     if evidence.missing_scrapes >= MISSING_SCRAPES:
         return MetricVerdict(metric=name, verdict=Verdict.NO_DATA, reason="metricMissing")
     if reading.since_data >= settings.no_data_timeout.total_seconds():
+        return MetricVerdict(metric=name, verdict=Verdict.NO_DATA, reason="noData")
+    if row.settings.signal is not None and reading.t >= settings.no_data_timeout.total_seconds() and _is_silent(row):
         return MetricVerdict(metric=name, verdict=Verdict.NO_DATA, reason="noData")
     if evidence.limit.excused_at is not None and name == ERRORS:
         return MetricVerdict(metric=name, verdict=Verdict.LOW_SAMPLE, reason="stableUnhealthy")
@@ -196,6 +201,30 @@ def _verdict(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
     return MetricVerdict(metric=name, verdict=Verdict.LOW_SAMPLE, reason="notProven")
 
 
+def _fault(evidence: Evidence, metric: str) -> ProviderFault | None:
+    """What failed of its own queries, or of those that count all requests."""
+    mine = {metric, REQUESTS}
+    return next((fault for query, fault in evidence.faults if query.partition("/")[0] in mine), None)
+
+
+def _is_silent(row: MetricStanding) -> bool:
+    """Whether a metric of the user's own has counted nothing of the candidate in this step."""
+    tests = row.metric.tests
+    return bool(tests) and all(test.step.n_canary == 0 for test in tests)
+
+
+def _gauge_verdict(evidence: Evidence, metric: MetricEvidence, reading: Reading) -> MetricVerdict:
+    """A gauge is never proven: at best it does not stand in the way."""
+    failed = _fault(evidence, metric.name)
+    if failed is not None:
+        return MetricVerdict(metric=metric.name, verdict=Verdict.PROVIDER_ERROR, reason=str(failed.kind))
+    if metric.gauge is None:
+        return MetricVerdict(metric=metric.name, verdict=Verdict.NO_DATA, reason="noData")
+    suspicious = metric.name in reading.worse_gauges
+    reason = "suspicious" if suspicious else "notSuspicious"
+    return MetricVerdict(metric=metric.name, verdict=Verdict.LOW_SAMPLE, reason=reason)
+
+
 def _combined(verdicts: tuple[MetricVerdict, ...], reading: Reading) -> Verdict:
     """The topmost; a metric that no advance waits for counts only when it fails."""
     if reading.guardrail is not None:
@@ -205,6 +234,8 @@ def _combined(verdicts: tuple[MetricVerdict, ...], reading: Reading) -> Verdict:
         for v, row in zip(verdicts, reading.stands.metrics, strict=True)
         if row.settings.required_for_advance or v.verdict is Verdict.FAIL
     ]
+    if reading.worse_gauges:
+        counted.append(Verdict.LOW_SAMPLE)
     return min(counted, key=_ORDER.index, default=Verdict.LOW_SAMPLE)
 
 
@@ -220,7 +251,7 @@ def _figures(
     margin = margin_of(test, row.settings) if test else row.settings.regression
     if ruling.reason == "proven":
         margin = row.settings.non_inferiority
-    query = dict(evidence.queries).get(LATENCY if row.metric.kind is Kind.HISTOGRAM else REQUESTS, "")
+    query = dict(evidence.queries).get(REQUESTS if row.metric.name == "errors" else row.metric.name, "")
     end = evidence.recent[-1].end if evidence.recent else evidence.step_at
     # What weighed in the decision is the rollout's evidence; one metric's own may be larger or smaller.
     log_evidence = stands.log_evidence

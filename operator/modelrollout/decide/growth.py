@@ -5,15 +5,24 @@ adds its log factors. What the counts cannot be (more bad requests than requests
 reported; missing data leaves a test as it was.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from math import inf, sqrt
+from typing import assert_never
 
-from modelrollout.decide import budget, dispersion, error_limit, histogram, intervals, mixture
+from modelrollout.decide import budget, dispersion, error_limit, gauges, histogram, intervals, mixture
 from modelrollout.decide.blocks import OpenBlock
 from modelrollout.decide.standing import standing
 from modelrollout.domain.analysis import AnalysisSettings, Arm, Arms, Block, Kind, Margin, MetricSettings, Tally
-from modelrollout.domain.evidence import Evidence, MetricEvidence, RegressionFound, Scatter, TestEvidence
+from modelrollout.domain.evidence import (
+    Evidence,
+    GaugeEvidence,
+    MetricEvidence,
+    RegressionFound,
+    Scatter,
+    TestEvidence,
+)
+from modelrollout.domain.signals import Gauge, Score
 
 ALL = 100
 """The weight at which stable has no requests to compare with."""
@@ -28,8 +37,12 @@ class Counted:
     start: float
     end: float
     errors: Tally
-    latency: tuple[Mapping[float, float], Mapping[float, float]] | None
-    """Cumulative buckets of canary and stable; None where they could not be read."""
+    histograms: Mapping[str, tuple[Mapping[float, float], Mapping[float, float]]]
+    """Cumulative buckets of canary and stable per histogram; here and below absent where they could not be read."""
+    ratios: Mapping[str, Tally] = field(default_factory=dict)
+    """Per ratio of the user's own."""
+    values: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    """Of canary and stable per gauge."""
     carried: tuple[tuple[str, str, float], ...]
     share: float | None = None
     """The candidate's share that is expected; None: the step's weight."""
@@ -37,14 +50,34 @@ class Counted:
     """Ready pods of canary and stable at its end; zeros where they are not known."""
 
 
-def counted(block: OpenBlock, arms: Arms, targets: frozenset[str] | None, *, latency: bool) -> Counted:
-    """The block with the counts of these targets only (None: of all)."""
-    buckets = (block.buckets(arms.candidate, targets), block.buckets(arms.stable, targets)) if latency else None
+def counted(
+    block: OpenBlock, arms: Arms, targets: frozenset[str] | None, answered: Iterable[MetricSettings]
+) -> Counted:
+    """The block with the counts of these targets only (None: of all), and of the metrics that were answered."""
+    histograms: dict[str, tuple[Mapping[float, float], Mapping[float, float]]] = {}
+    ratios: dict[str, Tally] = {}
+    values: dict[str, tuple[float | None, float | None]] = {}
+    for metric in answered:
+        name = metric.name
+        match metric.kind:
+            case Kind.HISTOGRAM:
+                histograms[name] = (
+                    block.buckets(name, arms.candidate, targets),
+                    block.buckets(name, arms.stable, targets),
+                )
+            case Kind.RATIO:
+                ratios[name] = _ratio(block, arms, targets, metric)
+            case Kind.GAUGE:
+                values[name] = (block.value(name, arms.candidate, targets), block.value(name, arms.stable, targets))
+            case _:
+                assert_never(metric.kind)
     return Counted(
         start=block.start,
         end=block.end,
         errors=block.errors(arms, targets),
-        latency=buckets,
+        histograms=histograms,
+        ratios=ratios,
+        values=values,
         carried=block.requests_by_target(),
         share=arms.share,
         pods=(_ready(arms.candidate), _ready(arms.stable)),
@@ -55,9 +88,26 @@ def _ready(arm: Arm) -> int:
     return sum(pod.ready_at is not None and not pod.gone for pod in arm.pods)
 
 
+def _ratio(block: OpenBlock, arms: Arms, targets: frozenset[str] | None, metric: MetricSettings) -> Tally:
+    match metric.signal:
+        case None:
+            return block.errors(arms, targets)
+        case Score(low=low, high=high):
+            nc, canary = block.scores(metric.name, arms.candidate, targets)
+            ns, stable = block.scores(metric.name, arms.stable, targets)
+            return Tally(
+                x_canary=gauges.losses(nc, canary, low=low, high=high),
+                n_canary=nc,
+                x_stable=gauges.losses(ns, stable, low=low, high=high),
+                n_stable=ns,
+            )
+        case _:
+            return block.tally(metric.name, arms, targets)
+
+
 def fresh_tests(metric: MetricEvidence, parts: int, scatter: Scatter) -> tuple[TestEvidence, ...]:
     """Tests that have seen nothing, with as many parts as have been started."""
-    edges = (None,) if metric.kind is Kind.RATIO else metric.edges or ()
+    edges = {Kind.RATIO: (None,), Kind.HISTOGRAM: metric.edges or (), Kind.GAUGE: ()}[metric.kind]
     nothing = mixture.nothing_yet(mixture.REGRESSION)
     proof = mixture.nothing_yet(mixture.NON_INFERIORITY)
     return tuple(TestEvidence(edge=edge, parts=(nothing,) * parts, proof=proof, scatter=scatter) for edge in edges)
@@ -131,8 +181,12 @@ def grown(evidence: Evidence, settings: AnalysisSettings, block: Counted) -> Evi
 
 def _metrics_grown(evidence: Evidence, settings: AnalysisSettings, block: Counted) -> tuple[MetricEvidence, ...]:
     fresh = _Fresh(parts=evidence.parts_started, scatter=Scatter(phi=settings.overdispersion.unseen))
-    pairs = zip(evidence.metrics, settings.metrics, strict=True)
-    return tuple(_metric_grown(metric, wanted, block, fresh) for metric, wanted in pairs)
+    return tuple(
+        _gauge_grown(metric, wanted.signal, block, evidence.started_at)
+        if isinstance(wanted.signal, Gauge)
+        else _metric_grown(metric, wanted, block, fresh)
+        for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True)
+    )
 
 
 def _pod_load(before: tuple[float, float], block: Counted) -> tuple[float, float]:
@@ -163,12 +217,35 @@ class _Fresh:
 
 def _metric_grown(metric: MetricEvidence, wanted: MetricSettings, block: Counted, fresh: _Fresh) -> MetricEvidence:
     if metric.kind is Kind.RATIO:
-        return _tested(metric, wanted, [block.errors] * len(metric.tests))
-    if block.latency is None:
+        tally = block.errors if wanted.signal is None else block.ratios.get(metric.name)
+        return metric if tally is None else _tested(metric, wanted, [tally] * len(metric.tests))
+    buckets = block.histograms.get(metric.name)
+    if buckets is None:
         return metric
     if metric.edges is None:
-        return _profiled(metric, block.latency[1], fresh)
-    return _tested(metric, wanted, [_slower(block.latency, test.edge or 0.0) for test in metric.tests])
+        return _profiled(metric, buckets[1], fresh)
+    return _tested(metric, wanted, [_slower(buckets, test.edge or 0.0) for test in metric.tests])
+
+
+def _gauge_grown(metric: MetricEvidence, wanted: Gauge, block: Counted, began: float) -> MetricEvidence:
+    """Once in a window, and not where nothing was evaluated since the last: both values are the same then."""
+    before = metric.gauge or GaugeEvidence(products=gauges.no_window_yet())
+    canary, stable = block.values.get(metric.name, (None, None))
+    window = int((block.end - began) // wanted.window.total_seconds())
+    if canary is None or stable is None or window <= before.window:
+        return metric
+    if (canary, stable) == (before.canary, before.stable):
+        return metric
+    difference = canary - stable if wanted.higher_is_worse else stable - canary
+    after = GaugeEvidence(
+        products=gauges.window_added(before.products, difference, margin=wanted.margin),
+        window=window,
+        canary=canary,
+        stable=stable,
+        windows=before.windows + 1,
+        worse=before.worse + (difference > wanted.margin),
+    )
+    return replace(metric, gauge=after)
 
 
 def _slower(latency: tuple[Mapping[float, float], Mapping[float, float]], edge: float) -> Tally:

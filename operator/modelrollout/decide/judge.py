@@ -12,7 +12,7 @@ from modelrollout.decide.budget import is_overspent
 from modelrollout.decide.evidence import is_compared, period
 from modelrollout.decide.findings import MISMATCHED_BLOCKS, MISSING_SCRAPES, Reading, Ruling
 from modelrollout.decide.preview import preview
-from modelrollout.decide.standing import proofs, standing
+from modelrollout.decide.standing import proofs, standing, worse_gauges
 from modelrollout.domain.analysis import (
     Action,
     AnalysisSettings,
@@ -31,7 +31,7 @@ NEVER_BY_TIMEOUT = ("noData", "insufficientTraffic", "routeNotAccepted", "traffi
 def decide(reading: Reading, settings: AnalysisSettings, timing: StepTiming) -> tuple[Action, str]:
     """The table of verdicts, in its order: the first match wins."""
     least, deadline = timing.min_duration.total_seconds(), timing.deadline.total_seconds()
-    suspicious = reading.log_evidence >= mixture.log_limit(1 / settings.suspicious)
+    suspicious = reading.log_evidence >= mixture.log_limit(1 / settings.suspicious) or bool(reading.worse_gauges)
     regressed = reading.log_evidence >= mixture.log_limit(settings.alpha) and reading.bad_canary >= settings.min_bad
     all_proven = bool(reading.proven) and all(reading.proven.values())
     if reading.guardrail is not None:
@@ -125,6 +125,7 @@ def _reading(
         proven={name: proven for name, (_, proven) in proofs(evidence, settings).items()},
         guardrail=guardrail,
         data_ok=evidence.data_ok and recent,
+        worse_gauges=worse_gauges(evidence, settings),
     )
 
 

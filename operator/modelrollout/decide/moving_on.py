@@ -62,6 +62,11 @@ def raise_weight(view: View) -> Plan | None:
         return _wait_for_pods(view, "The candidate's pods are not all ready for the next weight yet.")
     if not view.observed.route.accepted:
         return act(view, Reason.ROUTE_NOT_ACCEPTED, _NOT_ACCEPTED)
+    if view.first_step and view.outlook is None:
+        return act(view, Reason.CHECKING_METRICS, Reason.CHECKING_METRICS.meaning)
+    enforced = view.settings.mode is analysis.Mode.ENFORCE
+    if view.first_step and view.obstacle is not None and enforced:
+        return act(view, view.obstacle.reason, view.obstacle.message)
     changed = replace(
         intent, weight=intent.target, since=view.now, preparing_since=None, paused_since=None, paused_for=timedelta(0)
     )

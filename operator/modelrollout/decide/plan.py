@@ -37,7 +37,7 @@ def plan(observed: Observed, now: datetime) -> Plan:
         view = View(observed, desired, now)
         answer = next(told for rule in RULES if (told := rule(view)) is not None)
     evidence = view.evidence
-    answer = _with_look_back(view, answer) if evidence is None else _with_measurement(view, answer, evidence)
+    answer = _with_first_look(view, answer) if evidence is None else _with_measurement(view, answer, evidence)
     return _watchful(view, answer)
 
 
@@ -49,13 +49,21 @@ def _watchful(view: View, answer: Plan) -> Plan:
     return replace(answer, wake_after=wake)
 
 
-def _with_look_back(view: View, answer: Plan) -> Plan:
-    """While the first step is being prepared: what stable did before. Nothing waits for it."""
-    begun, until = view.begun, view.look_back
+def _with_first_look(view: View, answer: Plan) -> Plan:
+    """While the first step is being prepared: whether the metrics can be read, and what stable did before."""
+    begun, look = view.begun, view.next_look
     waits = view.intent.weight == 0 and answer.intent is None and not view.observed.deleting
-    if begun is None or until is None or not waits:
+    if begun is None or not waits:
         return answer
-    return replace(answer, actions=(*answer.actions, Measure(evidence=begun, look_back=until)))
+    due = view.now.timestamp() if look == timedelta(0) else None
+    until = view.look_back if due is not None or view.obstacle is None else None
+    told = replace(answer, outlook=view.outlook)
+    if until is not None or due is not None:
+        measure = Measure(evidence=begun, look_back=until, preflight=due)
+        return replace(told, actions=(*answer.actions, measure))
+    if look is None:
+        return told
+    return replace(told, wake_after=look if answer.wake_after is None else min(look, answer.wake_after))
 
 
 def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:

@@ -7,7 +7,7 @@ histogram's edges. Pure.
 from dataclasses import dataclass
 from math import inf
 
-from modelrollout.decide import intervals, mixture
+from modelrollout.decide import gauges, intervals, mixture
 from modelrollout.domain.analysis import AnalysisSettings, Kind, MetricSettings
 from modelrollout.domain.evidence import Evidence, MetricEvidence, TestEvidence
 
@@ -37,9 +37,11 @@ class Standing:
 
 
 def standing(evidence: Evidence, settings: AnalysisSettings) -> Standing:
-    """Combine: parts into tests, edges into metrics, metrics into the rollout."""
+    """Combine: parts into tests, edges into metrics, metrics into the rollout; gauges have no part in it."""
     rows = tuple(
-        _metric(evidence, metric, wanted) for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True)
+        _metric(evidence, metric, wanted)
+        for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True)
+        if wanted.is_counted
     )
     if not rows:
         return Standing(log_evidence=0.0, metrics=(), culprit=None)
@@ -85,10 +87,20 @@ def proofs(evidence: Evidence, settings: AnalysisSettings) -> dict[str, tuple[fl
     """(ln E, proven in this step) per required test; a required histogram without edges is never proven."""
     found: dict[str, tuple[float, bool]] = {}
     for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True):
-        if not wanted.required_for_advance:
+        if not wanted.required_for_advance or not wanted.is_counted:
             continue
         if metric.kind is Kind.HISTOGRAM and not metric.tests:
             found[metric.name] = (-inf, False)
         for test in metric.tests:
             found[test_name(metric, test)] = (mixture.log_mixture(mixture.NON_INFERIORITY, test.proof), test.proven)
     return found
+
+
+def worse_gauges(evidence: Evidence, settings: AnalysisSettings) -> tuple[str, ...]:
+    """Gauges by which the candidate looks so bad that nothing may advance."""
+    limit = mixture.log_limit(1 / settings.suspicious)
+    return tuple(
+        metric.name
+        for metric, wanted in zip(evidence.metrics, settings.metrics, strict=True)
+        if metric.gauge is not None and wanted.required_for_advance and gauges.log_sign(metric.gauge.products) >= limit
+    )

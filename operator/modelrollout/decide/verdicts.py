@@ -241,6 +241,9 @@ def _traffic_ready(seen: Circumstances) -> Finding:
 
 def _analysis_healthy(seen: Circumstances) -> Finding:
     judgement = seen.plan.judgement
+    told = seen.plan.outlook
+    if judgement is None and told is not None:
+        return Finding(status=UNKNOWN, reason=told.reason, message=told.message)
     if judgement is None or seen.intent.candidate is None:
         return Finding(status=UNKNOWN, reason=Reason.NOT_ANALYSED, message=Reason.NOT_ANALYSED.meaning)
     status, reason = {

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from modelrollout.decide import preflight
 from modelrollout.decide.capacity import candidate_wish, stable_wish
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.judge import judge
 from modelrollout.domain import analysis
 from modelrollout.domain.analysis import SCRAPE_LAG, AnalysisSettings, Judgement, Mode, StepTiming
+from modelrollout.domain.conditions import Remark
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.intent import Intent
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName, Step
@@ -157,6 +159,44 @@ class View:
         if begun is None or since is None or begun.before is not None or begun.block_seq > 0:
             return None
         return since.timestamp()
+
+    @cached_property
+    def first_step(self) -> bool:
+        """Whether the first weight that is compared is being prepared."""
+        return self.begun is not None and self.intent.weight == 0 and 0 < self.intent.target < 100
+
+    @cached_property
+    def obstacle(self) -> Remark | None:
+        """Why the first step cannot be judged, as far as a first look at the metrics told."""
+        looked = None if self.begun is None else self.begun.preflight
+        return None if looked is None else preflight.obstacle(looked)
+
+    @cached_property
+    def outlook(self) -> Remark | None:
+        """What the first look told, good or bad; None before it and after the first weight."""
+        looked = None if self.begun is None else self.begun.preflight
+        if looked is None or self.begun is None or not self.first_step:
+            return None
+        step = next((each for each in self.desired.rollout.steps if each.weight == self.intent.target), None)
+        timing = StepTiming.of(
+            self.settings,
+            min_duration=step.min_duration if step else None,
+            deadline=step.deadline if step else None,
+        )
+        phi = next((m.tests[0].scatter.phi for m in self.begun.metrics if m.name == "errors"), 1.0)
+        return self.obstacle or preflight.outlook(looked, self.settings, timing, self.intent.target, phi)
+
+    @cached_property
+    def next_look(self) -> timedelta | None:
+        """How long until the metrics are to be looked at; None where that was done and nothing stands in the way."""
+        if self.begun is None or not self.first_step:
+            return None
+        looked = self.begun.preflight
+        if looked is None:
+            return timedelta(0)
+        if self.obstacle is None:
+            return None
+        return max(preflight.AGAIN - timedelta(seconds=self.now.timestamp() - looked.at), timedelta(0))
 
     @cached_property
     def judgement(self) -> Judgement | None:

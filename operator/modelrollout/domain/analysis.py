@@ -9,17 +9,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from modelrollout.domain.requiring import require as _require
 from modelrollout.domain.safeguards import Guardrails, Overdispersion, PodSpread
+from modelrollout.domain.signals import Buckets, Counts, Gauge, Score, Signal
 
 REQUESTS = "requests"
-BAD = "bad"
 LATENCY = "latency"
 TARGETS = "targets"
-"""Names of the queries of one poll: all requests, bad requests that have a series of their own,
-latency buckets, and the series that shows that a target was scraped at all."""
+"""Names of the queries of one poll: all requests, latency buckets, and the series that shows that a target was scraped
+at all. Every other metric's query has the metric's name, and a part of it a name like `quality/bad`."""
+BAD_PART, SUM_PART, VALUE_PART = "bad", "sum", "value"
+"""Parts: bad ones that have a series of their own, the sum of scores, the value of a gauge."""
+BAD = f"{REQUESTS}/{BAD_PART}"
 
 DEFAULT_PROVIDER = "default"
 """The metrics provider that is asked where the spec names none."""
@@ -42,6 +45,8 @@ class Source(StrEnum):
 class Kind(StrEnum):
     RATIO = "ratio"
     HISTOGRAM = "histogram"
+    GAUGE = "gauge"
+    """One value per evaluation: it can hold a rollout, and neither take it back nor prove anything."""
 
 
 class OnInconclusive(StrEnum):
@@ -87,8 +92,16 @@ class Margin:
 _MARGINS = {
     Kind.RATIO: (Margin(ratio=1.25, absolute=0.0002), Margin(ratio=1.5, absolute=0.001)),
     Kind.HISTOGRAM: (Margin(ratio=1.25, absolute=0.002), Margin(ratio=1.5, absolute=0.005)),
+    Kind.GAUGE: (Margin(ratio=1, absolute=0), Margin(ratio=1.5, absolute=0)),  # it has a margin of its own
 }
-_KINDS = {"errors": Kind.RATIO, "latency": Kind.HISTOGRAM}
+BUILT_IN = {
+    "errors": Kind.RATIO,
+    **dict.fromkeys(("latency", "first-token", "per-token", "end-to-end"), Kind.HISTOGRAM),
+}
+"""Metrics whose series a preset knows; `latency` stands for all that a preset counts latency by."""
+TAKEN_NAMES = (*BUILT_IN, REQUESTS, TARGETS)
+"""That no metric of the user's own may have: they name metrics and queries of ours."""
+_ONE_OF_OURS = f"{', '.join(list(BUILT_IN)[:-1])} or {list(BUILT_IN)[-1]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +111,24 @@ class MetricSettings:
     regression: Margin
     non_inferiority: Margin
     weight: float | None = None
-    """Share of the error budget alpha; None: `errors` 0.5, the others share the rest."""
+    """Share of the error budget alpha; None: `errors` 0.5, the others share the rest. A gauge has none."""
     required_for_advance: bool = True
     edges: tuple[float, ...] | None = None
     """Bucket bounds to test, in seconds; None: chosen from stable's first 1000 requests."""
+    signal: Signal | None = None
+    """The user's own series; None: those that the preset knows by the metric's name."""
+    source: Source = Source.SERVER
+    """Of the user's own series: told apart by the arms' pods, or by the gateway's label."""
 
     def __post_init__(self) -> None:
-        _require(self.name in _KINDS, "name", self.name, "errors or latency")
-        _require(self.kind is _KINDS[self.name], "kind", self.kind, f"{_KINDS[self.name]} for {self.name}")
+        if self.signal is None:
+            _require(self.name in BUILT_IN, "name", self.name, _ONE_OF_OURS)
+            _require(self.kind is BUILT_IN[self.name], "kind", self.kind, f"{BUILT_IN[self.name]} for {self.name}")
+        else:
+            _require(self.name not in TAKEN_NAMES, "name", self.name, "another name: it is taken")
+            _require(self.kind is kind_of(self.signal), "kind", self.kind, str(kind_of(self.signal)))
         _require(self.weight is None or 0 < self.weight <= 1, "weight", self.weight, "a number above 0, at most 1")
+        _require(self.weight is None or self.is_counted, "weight", self.weight, "no weight for a gauge")
         proof = self.non_inferiority
         _require(
             proof.ratio > 1 or proof.absolute > 0,
@@ -120,6 +142,11 @@ class MetricSettings:
             ok = 0 < len(self.edges) <= 10 and rising and self.edges[0] > 0
             _require(ok, "edges", self.edges, "one to ten rising numbers of seconds, or auto")
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is tested by counts, and so shares in alpha."""
+        return self.kind is not Kind.GAUGE
+
     @classmethod
     def of(
         cls,
@@ -131,23 +158,46 @@ class MetricSettings:
         non_inferiority: tuple[float, float] | None = None,
         required_for_advance: bool = True,
         edges: tuple[float, ...] | None = None,
+        signal: Signal | None = None,
+        source: Source = Source.SERVER,
     ) -> "MetricSettings":
         """The metric with the margins of its kind where none are given; what is wrong is named by its full path."""
         here = f"analysis.metrics[{index}]"
-        _require(name in _KINDS, f"{here}.name", name, "errors or latency")
-        default_regression, default_proof = _MARGINS[_KINDS[name]]
+        if signal is None:
+            _require(name in BUILT_IN, f"{here}.name", name, _ONE_OF_OURS)
+        kind = BUILT_IN[name] if signal is None else kind_of(signal)
+        default_regression, default_proof = _MARGINS[kind]
         try:
             return cls(
                 name=name,
-                kind=_KINDS[name],
+                kind=kind,
                 weight=weight,
                 regression=_margin("regression", regression, default_regression),
                 non_inferiority=_margin("nonInferiority", non_inferiority, default_proof),
                 required_for_advance=required_for_advance,
                 edges=edges,
+                signal=signal,
+                source=source,
             )
         except ValueError as error:
             raise ValueError(f"{here}.{error}") from error
+
+
+def default_margins(kind: Kind) -> tuple[Margin, Margin]:
+    """Of regression and of non-inferiority."""
+    return _MARGINS[kind]
+
+
+def kind_of(signal: Signal) -> Kind:
+    match signal:
+        case Counts() | Score():
+            return Kind.RATIO
+        case Buckets():
+            return Kind.HISTOGRAM
+        case Gauge():
+            return Kind.GAUGE
+        case _:
+            assert_never(signal)
 
 
 def _margin(path: str, given: tuple[float, float] | None, default: Margin) -> Margin:
@@ -167,6 +217,8 @@ def _default_metrics() -> tuple[MetricSettings, ...]:
 class AnalysisSettings:
     mode: Mode = Mode.ENFORCE
     source: Source = Source.GATEWAY
+    series: str | None = None
+    """Whose names the servers' series have; None: those of the runtime's preset."""
     provider: str = DEFAULT_PROVIDER
     """One of the operator's metrics providers, by name."""
     poll: timedelta | None = None
@@ -217,11 +269,14 @@ class AnalysisSettings:
         for index, name in enumerate(names):
             _require(name not in names[:index], f"analysis.metrics[{index}].name", name, "each metric once")
         if self.mode is not Mode.NONE:
-            _require(bool(names), "analysis.metrics", "an empty list", "at least one metric, or mode: none")
+            counted = any(metric.is_counted for metric in self.metrics)
+            told = "gauges only" if names else "an empty list"
+            _require(counted, "analysis.metrics", told, "at least one metric that is no gauge, or mode: none")
 
     def weights(self) -> tuple[float, ...]:
-        """Shares of alpha, summing to 1."""
-        names = [metric.name for metric in self.metrics]
+        """Shares of alpha, summing to 1, of the metrics that are counted, in their order."""
+        counted = [metric for metric in self.metrics if metric.is_counted]
+        names = [metric.name for metric in counted]
         others = len(names) - names.count("errors")
 
         def default(name: str) -> float:
@@ -229,7 +284,7 @@ class AnalysisSettings:
                 return 1 / others
             return 0.5 if name == "errors" else 0.5 / others
 
-        raw = [default(m.name) if m.weight is None else m.weight for m in self.metrics]
+        raw = [default(m.name) if m.weight is None else m.weight for m in counted]
         return tuple(weight / sum(raw) for weight in raw)
 
 
@@ -283,6 +338,8 @@ class FaultKind(StrEnum):
     TOO_LARGE = "tooLarge"
     CLOCK = "clock"
     """Its clock is not ours, so that its samples are not of the span that was asked for."""
+    AMBIGUOUS = "ambiguous"
+    """Two scrapes bring the same counter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     SNAPSHOTTING = "Snapshotting", "The new revision's rendered pod template is being recorded."
     ROLLOUT_STARTED = "RolloutStarted", "A new revision was accepted and its rollout begins."
     WAITING_FOR_CAPACITY = "WaitingForCapacity", "The revision's pods are not all ready for the next weight yet."
+    CHECKING_METRICS = "CheckingMetrics", "Each query is tried once before any user is sent to the candidate."
     SHIFTING_TRAFFIC = "ShiftingTraffic", "The traffic weight is being written to the router."
     ANALYSING = "Analysing", "The step's weight is in effect and the candidate is compared with stable."
     WEIGHT_RAISED = (
@@ -115,7 +116,7 @@ class Reason(StrEnum):
     PORT_CLASH = "PortClash", "Two ports of the pod have the same name or number."
     NO_METRICS = (
         "NoMetrics",
-        "The runtime has no series to compare; nothing moves until it has or analysis.mode is none.",
+        "Nothing can be compared by the series that there are; nothing moves until it can or analysis.mode is none.",
     )
     UNKNOWN_PROVIDER = (
         "UnknownProvider",

@@ -7,6 +7,7 @@ Pure nouns. How evidence grows is in `decide/evidence.py`, how it is stored in
 from dataclasses import dataclass
 
 from modelrollout.domain.analysis import NO_REQUESTS, Block, Kind, ProviderFault, Tally
+from modelrollout.domain.preflight import Preflight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,22 @@ class TestEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GaugeEvidence:
+    """The sign test of one gauge, from the rollout's start."""
+
+    products: tuple[float, ...]
+    """Sums of log factors, one per bet."""
+    window: int = -1
+    """Number of the last window that was compared, counted from the rollout's start."""
+    canary: float | None = None
+    stable: float | None = None
+    """The values of that window."""
+    windows: int = 0
+    """That were compared."""
+    worse: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricEvidence:
     name: str
     kind: Kind
@@ -62,6 +79,8 @@ class MetricEvidence:
     """Stable's requests per bucket bound, from which the edges are chosen."""
     unsound_blocks: int = 0
     """Blocks dropped because they had more bad requests than requests."""
+    gauge: GaugeEvidence | None = None
+    """Of a gauge only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +146,8 @@ class Evidence:
     """Time of the last absorbed poll of this step."""
     scrape_interval: float | None = None
     """Seen from the data, fixed for the step."""
+    preflight: Preflight | None = None
+    """None: nobody has looked yet. It is of no use once the first weight is written, and not stored."""
     before: StableBefore | None = None
     """None: nobody has looked back yet."""
     block_seq: int = 0

@@ -7,14 +7,13 @@ from typing import Any
 
 from modelrollout.domain.analysis import (
     AnalysisSettings,
-    Margin,
-    MetricSettings,
     Mode,
     OnHoldTimeout,
     OnInconclusive,
     Source,
 )
 from modelrollout.domain.parse_fields import Field, Wrong
+from modelrollout.domain.parse_metrics import read_metrics
 from modelrollout.domain.parse_safeguards import guardrails, overdispersion, pod_spread
 
 _TIMES = {
@@ -27,7 +26,6 @@ _TIMES = {
 }
 _NUMBERS = {"alpha": "alpha", "beta": "beta", "suspicious": "suspicious"}
 _COUNTS = {"minBad": 1_000_000, "minRequests": 100_000_000}
-_MAX_METRICS = 2
 _PROVIDER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
@@ -58,6 +56,8 @@ def read_analysis(field: Field) -> AnalysisSettings:
         given["mode"] = Mode(field["mode"].one_of(*Mode))
     if field["source"].given:
         given["source"] = Source(field["source"].one_of(*Source))
+    if field["series"].given:
+        given["series"] = field["series"].text()
     if field["provider"].given:
         given["provider"] = field["provider"].matching(_PROVIDER, "write a name such as default")
     if field["onInconclusive"].given:
@@ -65,9 +65,7 @@ def read_analysis(field: Field) -> AnalysisSettings:
     if field["onHoldTimeout"].given:
         given["on_hold_timeout"] = OnHoldTimeout(field["onHoldTimeout"].one_of(*OnHoldTimeout))
     if field["metrics"].given:
-        if len(field["metrics"].elements()) > _MAX_METRICS:
-            raise Wrong(f"{field['metrics'].path}: there are errors and latency, each once")
-        given["metrics"] = tuple(_metric(each, index) for index, each in enumerate(field["metrics"].elements()))
+        given["metrics"] = read_metrics(field["metrics"])
     _in_order(field, given)
     try:
         given["guardrails"] = guardrails(field["guardrails"])
@@ -88,34 +86,3 @@ def _in_order(field: Field, given: dict[str, Any]) -> None:
     if least > deadline:
         longer = field["minDuration"].value or "2m"
         raise Wrong(f"{field.path}.minDuration: {longer} is longer than deadline {field['deadline'].value or '10m'}")
-
-
-def _metric(field: Field, index: int) -> MetricSettings:
-    name = field["name"].needed("write errors or latency").one_of("errors", "latency")
-    default = MetricSettings.of(name)
-    if field["kind"].given and field["kind"].one_of("ratio", "histogram") != default.kind:
-        field["kind"].wrong(f"is not the kind of {name}; leave it out")
-    edges = field["edges"]
-    try:
-        return MetricSettings.of(
-            name,
-            index=index,
-            weight=field["weight"].number() if field["weight"].given else None,
-            regression=_margin(field["regression"], default.regression),
-            non_inferiority=_margin(field["nonInferiority"], default.non_inferiority),
-            required_for_advance=field["requiredForAdvance"].yes(default=True),
-            edges=tuple(each.number() for each in edges.elements()) if edges.given else None,
-        )
-    except Wrong:
-        raise
-    except ValueError as error:
-        raise Wrong(f"spec.{error}") from error
-
-
-def _margin(field: Field, default: Margin) -> tuple[float, float]:
-    """A half that is absent keeps its default."""
-    ratio, absolute = field["ratio"], field["absolute"]
-    return (
-        ratio.number() if ratio.given else default.ratio,
-        absolute.number() if absolute.given else default.absolute,
-    )

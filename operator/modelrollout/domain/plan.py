@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelrollout.domain.analysis import Judgement
-from modelrollout.domain.conditions import Reason
+from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.intent import Intent
 from modelrollout.domain.traffic import Routing
@@ -50,12 +50,14 @@ class ShiftTraffic:
 class Measure:
     """Ask Prometheus at these grid times (unix seconds) and let the answers join the evidence.
 
-    `look_back`: before them for what stable did until then (unix seconds), once a rollout.
+    `look_back`: before them for what stable did until then (unix seconds), once a rollout. `preflight`: before all
+    each query once, of stable, as it is then.
     """
 
     evidence: Evidence
     polls: tuple[float, ...] = ()
     look_back: float | None = None
+    preflight: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ class Plan:
     actions: tuple[Action, ...] = ()
     wake_after: timedelta | None = None
     judgement: Judgement | None = None
+    outlook: Remark | None = None
+    """What a first look at the metrics tells, while the first step is being prepared."""
 
     def __post_init__(self) -> None:
         if self.intent is not None and self.actions:

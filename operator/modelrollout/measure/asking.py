@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from modelrollout.domain.analysis import REQUESTS, Poll, ProviderFault, Series
+from modelrollout.measure.ambiguity import Answers, told_apart
 from modelrollout.measure.prometheus import Rows
 from modelrollout.measure.queries import MeasurePlan, Query, queries, read_series
 from modelrollout.measure.replicas import one_replica
@@ -32,9 +33,12 @@ class Asking:
         texts = {query.name: query.text for query in asked}
         if not named:
             named = {REQUESTS: ()}
-        return tuple(
-            Poll(at=at, answers=one_replica(_until(at, named), self._replica_label), queries=texts) for at in plan.polls
-        )
+        labels = {query.name: query.place.arm for query in asked}
+
+        def answered(at: float) -> Answers:
+            return told_apart(one_replica(_until(at, named), self._replica_label), labels)
+
+        return tuple(Poll(at=at, answers=answered(at), queries=texts) for at in plan.polls)
 
     async def sees(self, plan: MeasurePlan, revision: str) -> bool | ProviderFault:
         """Whether the revision's requests are counted by any series at all, or why that is not known."""
@@ -51,7 +55,7 @@ _Answer = tuple[Series, ...] | ProviderFault
 
 
 def _read(query: Query, answer: Rows | ProviderFault, plan: MeasurePlan) -> _Answer:
-    return answer if isinstance(answer, ProviderFault) else read_series(query.name, answer, plan)
+    return answer if isinstance(answer, ProviderFault) else read_series(query, answer, plan)
 
 
 def _until(at: float, named: Mapping[str, _Answer]) -> dict[str, _Answer]:

@@ -13,11 +13,12 @@ from datetime import timedelta
 from typing import Protocol
 
 from modelrollout.decide.lookback import Counters, History
-from modelrollout.domain.analysis import BAD, LATENCY, REQUESTS, Arm, Arms, Poll, Sample, Series
+from modelrollout.domain.analysis import BAD, LATENCY, REQUESTS, Arm, Arms, MetricSettings, Poll, Sample, Series
 from modelrollout.measure.queries import MeasurePlan
 from modelrollout.measure.series import SeriesPreset
 
 PIECE = 1800.0
+_METRICS = (MetricSettings.of("errors"), MetricSettings.of("latency"))
 LONGEST = timedelta(seconds=10)
 """For all pieces together: the first polls of the rollout come behind them."""
 
@@ -77,7 +78,7 @@ async def _ask(prometheus: Asks, span: Span, source: Source, into: list[Poll]) -
                 arms=Arms(stable=source.stable, candidate=Arm(revision="")),
                 polls=(piece.end,),
                 since=piece.start,
-                latency=source.latency,
+                metrics=_METRICS if source.latency else _METRICS[:1],
             )
         )
         if not isinstance(poll.answers.get(REQUESTS), tuple):

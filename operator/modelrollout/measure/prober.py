@@ -9,36 +9,34 @@ from dataclasses import replace
 from datetime import datetime
 
 from modelrollout import names
+from modelrollout.decide.blocks import LEAST_LOOKBACK
 from modelrollout.decide.evidence import absorb, measure_since
 from modelrollout.decide.lookback import History, informed
+from modelrollout.decide.preflight import LOOKED_AT, seen
 from modelrollout.domain.analysis import (
-    LATENCY,
     REQUESTS,
+    SCRAPE_LAG,
     AnalysisSettings,
     Arm,
     ArmPod,
     Arms,
     FaultKind,
     Kind,
-    Mode,
     Poll,
     ProviderFault,
     Source,
 )
-from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence
-from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.plan import Measure
+from modelrollout.domain.preflight import Preflight
+from modelrollout.measure.instruments import Instruments
 from modelrollout.measure.lookback import Source as LookBackSource
 from modelrollout.measure.lookback import Span, look_back
 from modelrollout.measure.providers import Providers
-from modelrollout.measure.queries import MeasurePlan
-from modelrollout.measure.series import SeriesPreset, series_for
-
-GATEWAY = "traefik"
-"""The gateway's series preset."""
+from modelrollout.measure.queries import MeasurePlan, described
+from modelrollout.measure.series import SeriesPreset
 
 _NO_SERIES = ProviderFault(
     kind=FaultKind.REFUSED,
@@ -50,36 +48,68 @@ _NO_SERIES = ProviderFault(
 class PrometheusProber:
     """Answers a `Measure` by the provider that the spec names."""
 
-    def __init__(self, providers: Providers, *, on_asked: Callable[[Poll], None] | None = None) -> None:
+    def __init__(
+        self, providers: Providers, instruments: Instruments, *, on_asked: Callable[[Poll], None] | None = None
+    ) -> None:
         self._providers = providers
+        self._instruments = instruments
         self._on_asked = on_asked
 
     async def measure(self, action: Measure, observed: Observed) -> Evidence:
         settings = analysis_settings(observed.intent.analysis)
         evidence = action.evidence
-        arms = arms_of(observed, evidence, settings.source)
-        if action.look_back is not None:
+        preset = self._preset(settings, observed, evidence.stable)
+        arms = arms_of(observed, evidence, preset)
+        if action.preflight is not None:
+            evidence = replace(evidence, preflight=await self._looked(action.preflight, evidence, observed, settings))
+        answers = evidence.preflight is None or not evidence.preflight.faults
+        if action.look_back is not None and answers:
             evidence = await self._informed(action.look_back, evidence, observed, settings)
         if not action.polls:
             return evidence
-        for poll in await self._polls(action, observed, settings, arms):
+        for poll in await self._polls(action, observed, settings, arms, preset):
             if self._on_asked is not None:
                 self._on_asked(poll)
             evidence = absorb(evidence, settings, poll, arms)
         return evidence
+
+    def _preset(self, settings: AnalysisSettings, observed: Observed, revision: str) -> SeriesPreset | None:
+        snapshot = observed.snapshot(revision)
+        return self._instruments.of(settings, "" if snapshot is None else snapshot.preset)
+
+    async def _looked(self, at: float, evidence: Evidence, observed: Observed, settings: AnalysisSettings) -> Preflight:
+        """Each query once, of stable."""
+        seconds = LOOKED_AT.total_seconds()
+        provider, preset = self._providers.named(settings.provider), self._preset(settings, observed, evidence.stable)
+        if isinstance(provider, ProviderFault) or preset is None:
+            fault = provider if isinstance(provider, ProviderFault) else _NO_SERIES
+            return Preflight(at=at, seconds=seconds, faults=(fault,))
+        end = at - dict(self._providers.lags).get(settings.provider, SCRAPE_LAG)
+        plan = MeasurePlan(
+            namespace=observed.key.namespace,
+            preset=preset,
+            arms=Arms(stable=_arm(observed, evidence.stable, preset), candidate=Arm(revision="")),
+            polls=(end,),
+            since=end - seconds - LEAST_LOOKBACK,
+            metrics=settings.metrics,
+            promql=self._instruments.promql,
+        )
+        (poll,) = await provider.ask(plan)
+        looked = seen(poll, plan.arms, settings, described(plan))
+        return replace(looked, at=at, instruments=_unlike(preset, settings, observed, evidence))
 
     async def _informed(
         self, until: float, evidence: Evidence, observed: Observed, settings: AnalysisSettings
     ) -> Evidence:
         """With what stable's past says; where nothing can be asked, with that."""
         history = History(end=until)
-        preset, workload = preset_of(settings, observed, evidence.stable), observed.workload(evidence.stable)
-        provider = self._providers.named(settings.provider)
+        provider, workload = self._providers.named(settings.provider), observed.workload(evidence.stable)
+        preset = self._preset(settings, observed, evidence.stable)
         if not isinstance(provider, ProviderFault) and preset is not None and workload is not None:
             start = until - settings.overdispersion.lookback.total_seconds()
             if workload.created is not None:
                 start = max(start, workload.created.timestamp())
-            server = preset_of(replace(settings, source=Source.SERVER), observed, evidence.stable)
+            server = self._preset(replace(settings, source=Source.SERVER), observed, evidence.stable)
             history = await look_back(
                 provider,
                 Span(start=start, end=until),
@@ -89,74 +119,67 @@ class PrometheusProber:
         return await asyncio.to_thread(informed, evidence, settings, history)
 
     async def _polls(
-        self, action: Measure, observed: Observed, settings: AnalysisSettings, arms: Arms
+        self,
+        action: Measure,
+        observed: Observed,
+        settings: AnalysisSettings,
+        arms: Arms,
+        preset: SeriesPreset | None,
     ) -> tuple[Poll, ...]:
-        preset = preset_of(settings, observed, action.evidence.stable)
         provider = self._providers.named(settings.provider)
         if isinstance(provider, ProviderFault) or preset is None:
             fault = provider if isinstance(provider, ProviderFault) else _NO_SERIES
-            return tuple(Poll(at=at, answers={REQUESTS: fault, LATENCY: fault}) for at in action.polls)
+            return tuple(Poll(at=at, answers={REQUESTS: fault}) for at in action.polls)
         plan = MeasurePlan(
             namespace=observed.key.namespace,
             preset=preset,
             arms=arms,
             polls=action.polls,
             since=measure_since(action.evidence),
-            latency=any(metric.kind is Kind.HISTOGRAM for metric in settings.metrics),
+            metrics=settings.metrics,
+            promql=self._instruments.promql,
         )
         return await provider.ask(plan)
+
+
+def _unlike(preset: SeriesPreset, settings: AnalysisSettings, observed: Observed, evidence: Evidence) -> str:
+    """Why the revisions' own series are not of one instrument; empty: they are, or the gateway measures both."""
+    runtimes = {each.preset for each in map(observed.snapshot, (evidence.stable, evidence.candidate)) if each}
+    if preset.place.source is Source.GATEWAY or settings.series is not None or len(runtimes) < 2:
+        return ""
+    return (
+        f"Stable and candidate run on {' and '.join(sorted(runtimes))}, whose series count different things. Use "
+        "router gatewayAPI with spec.analysis.source gateway, or set spec.analysis.mode to none for this version."
+    )
 
 
 def _source(preset: SeriesPreset, observed: Observed, evidence: Evidence) -> LookBackSource:
     return LookBackSource(
         namespace=observed.key.namespace,
         preset=preset,
-        stable=_arm(observed, evidence.stable, preset.source),
+        stable=_arm(observed, evidence.stable, preset),
         latency=any(metric.kind is Kind.HISTOGRAM for metric in evidence.metrics),
     )
 
 
-def preset_of(settings: AnalysisSettings, observed: Observed, revision: str) -> SeriesPreset | None:
-    """Whose series tell the arms apart: the gateway's, or those of the runtime that serves."""
-    if settings.source is Source.GATEWAY:
-        return series_for(Source.GATEWAY, GATEWAY)
-    snapshot = observed.snapshot(revision)
-    return None if snapshot is None else series_for(Source.SERVER, snapshot.preset)
-
-
-def no_metrics(desired: ModelDeployment) -> Remark | None:
-    """Why a rollout of this spec could never be judged, or None: told before anything moves."""
-    settings = desired.analysis
-    if settings.mode is Mode.NONE or settings.source is Source.GATEWAY:
-        return None
-    if series_for(Source.SERVER, desired.preset) is not None:
-        return None
-    return Remark(
-        reason=Reason.NO_METRICS,
-        message=f"Runtime {desired.preset} has no series to compare revisions by. "
-        "Set spec.analysis.mode to none, or use router gatewayAPI with spec.analysis.source gateway.",
-    )
-
-
-def arms_of(observed: Observed, evidence: Evidence, source: Source) -> Arms:
+def arms_of(observed: Observed, evidence: Evidence, preset: SeriesPreset | None) -> Arms:
+    """Both revisions, as that preset's series name them."""
     real = dict(observed.route.share).get(evidence.candidate)
     return Arms(
-        stable=_arm(observed, evidence.stable, source),
-        candidate=_arm(observed, evidence.candidate, source),
+        stable=_arm(observed, evidence.stable, preset),
+        candidate=_arm(observed, evidence.candidate, preset),
         share=None if real is None else real / 100,
     )
 
 
-def _arm(observed: Observed, revision: str, source: Source) -> Arm:
+def _arm(observed: Observed, revision: str, preset: SeriesPreset | None) -> Arm:
     workload = observed.workload(revision)
     pods = workload.pods if workload is not None else ()
     ready = [pod.ready_changed for pod in pods if pod.ready]
     service = ""
-    if source is Source.GATEWAY:
-        gateway = series_for(Source.GATEWAY, GATEWAY)
-        assert gateway is not None
+    if preset is not None and preset.place.source is Source.GATEWAY:
         name = names.workload_name(observed.key.name, revision)
-        service = gateway.service_pattern(namespace=observed.key.namespace, route=observed.key.name, service=name)
+        service = preset.service_pattern(namespace=observed.key.namespace, route=observed.key.name, service=name)
     return Arm(
         revision=revision,
         service=service,

@@ -111,7 +111,7 @@ def joined(members: Iterable[Query]) -> Query:
     since = min(query.at - selector.seconds for query, selector in asked)
     values = tuple(dict.fromkeys(value for _, selector in asked for value in selector.values))
     whole = replace(asked[0][1], values=values, seconds=ceil(at - since))
-    return Query(name=asked[0][0].name, text=whole.text, at=at, selector=whole)
+    return replace(asked[0][0], text=whole.text, at=at, selector=whole)
 
 
 def split(answer: Rows, members: Sequence[Query]) -> Iterator[Rows]:

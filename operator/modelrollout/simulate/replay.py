@@ -13,6 +13,7 @@ from modelrollout import names
 from modelrollout.domain.analysis import ProviderFault, Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed, Pod, Workload
+from modelrollout.measure.instruments import Instruments
 from modelrollout.measure.prober import PrometheusProber
 from modelrollout.measure.prometheus import Prometheus
 from modelrollout.measure.provider_settings import ProviderSettings
@@ -48,7 +49,7 @@ async def replay(
     providers = Providers((settings,), window=0.0)
     prometheus = Prometheus(settings)
     try:
-        prober = PrometheusProber(providers)
+        prober = PrometheusProber(providers, Instruments())
         return tuple([await _replayed(desired, rollout, prober, prometheus) for rollout in rollouts])
     finally:
         prometheus.close()

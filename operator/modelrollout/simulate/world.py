@@ -32,6 +32,7 @@ from modelrollout.domain.plan import (
     ShiftTraffic,
     SnapshotRevision,
 )
+from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.revision import Snapshot
 from modelrollout.domain.traffic import RouteSeen
 from modelrollout.simulate.scenario import GATEWAY_BOUNDS, SERVER_BOUNDS, Scenario
@@ -189,6 +190,9 @@ class World:
 
     def _measured(self, action: Measure) -> Evidence:
         evidence, settings = action.evidence, self.desired.analysis
+        if action.preflight is not None:
+            nothing_in_the_way = Preflight(at=action.preflight, seconds=1.0)
+            evidence = replace(evidence, preflight=nothing_in_the_way)
         if action.look_back is not None:
             evidence = informed(evidence, settings, self._history(action.look_back))
         for at in action.polls:

@@ -1,0 +1,35 @@
+"""What a first look at the metrics saw of stable, before any user is sent to the candidate. Pure nouns."""
+
+from dataclasses import dataclass
+
+from modelrollout.domain.analysis import ProviderFault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """A query whose series stable does not export."""
+
+    metric: str
+    series: str
+    needs: str = ""
+    """What has to be switched on for it, where that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """Each query, run once against stable; facts, not yet what follows from them."""
+
+    at: float
+    seconds: float
+    """Length of the span that was looked at."""
+    requests: float = 0.0
+    bad: float = 0.0
+    """Of stable in that span."""
+    faults: tuple[ProviderFault, ...] = ()
+    absent: tuple[Absent, ...] = ()
+    unscraped: str = ""
+    """What Prometheus does not scrape and should; empty: it scrapes something."""
+    instruments: str = ""
+    """Why the two revisions are not measured alike; empty: they are."""
+    needs: str = ""
+    """What the series of all requests need, where that is known."""
