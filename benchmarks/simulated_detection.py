@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from benchmarks.result import Result, Spread, Table
 from benchmarks.spec import simulated_spec
-from modelrollout.domain.safeguards import Overdispersion
 from modelrollout.simulate import Scenario, Version, roll_out
 
 REPETITIONS = 100
@@ -20,11 +19,11 @@ ERROR_RATE = 0.5
 GOOD_FOR = (0.0, 30.0, 110.0)
 """Seconds in the step until the canary turns bad."""
 LONGEST = 120.0
-PHIS = {"seen, near 1": 1.0, "assumed": Overdispersion().fallback}
-"""How the bad requests are taken to scatter: seen from several pods of stable, or not to be seen."""
+PHIS = {"seen in stable's past": "auto", "taken to be 1": "none"}
+"""How far bad requests are taken to come in bursts: `overdispersion.mode`."""
 SPECS = {
-    phi: simulated_spec(weights=(WEIGHT,), analysis={"poll": "1s", "overdispersion": {"fallback": value}})
-    for phi, value in PHIS.items()
+    phi: simulated_spec(weights=(WEIGHT,), analysis={"poll": "1s", "overdispersion": {"mode": mode}})
+    for phi, mode in PHIS.items()
 }
 
 
@@ -81,8 +80,8 @@ def told(found: Sequence[tuple[Case, float | None]]) -> Result:
                 "ones must first outweigh them."
             ),
             (
-                f"Phi is seen from several pods of stable before the rollout. With one pod, or without series of the "
-                f"servers, it is assumed to be {Overdispersion().fallback:g}: so many bad requests count as one."
+                "Phi is how many bad requests count as one. The simulated ones are independent, so that seeing it "
+                "costs only what chance makes of it."
             ),
         ),
     )

@@ -120,15 +120,15 @@ def test_a_healthy_rollout_is_told_by_what_ended_its_last_step() -> None:
 
 
 def test_a_canary_that_turns_bad_later_is_found_out_too() -> None:
-    seconds = found_out(Case(seed=1, good_for=5, phi="assumed"))
+    seconds = found_out(Case(seed=1, good_for=5, phi="taken to be 1"))
     assert seconds is not None
     assert 0 < seconds < 20
 
 
 def test_a_canary_that_is_never_found_out_is_told_and_not_left_out() -> None:
-    case = Case(seed=1, good_for=0, phi="assumed")
+    case = Case(seed=1, good_for=0, phi="taken to be 1")
     assert simulated([(case, 2.0), (case, None)]).tables[0].rows[-1] == (
-        "assumed",
+        "taken to be 1",
         "0 s",
         "2",
         "2.0",

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from math import exp, log, log1p
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.growth import Counted, grown
@@ -25,6 +28,31 @@ def begun(before: StableBefore | None = PAST, *, phi: float = 1.0, weight: int =
     errors = replace(evidence.metrics[0], tests=(replace(test, scatter=Scatter(phi=phi, known=True)),))
     known = replace(evidence, before=before, metrics=(errors, *evidence.metrics[1:]))
     return enter_step(known, SETTINGS, step=0, weight=weight, at=0)
+
+
+@given(
+    st.floats(1e-5, 0.2),
+    st.floats(0.5, 100),
+    st.floats(0.01, 0.95),
+    st.floats(1, 4),
+    st.sampled_from([0, 0.0002, 0.01]),
+)
+def test_the_alternative_that_grows_fastest_is_found_without_trying_all(
+    stable: float, times: float, weight: float, rho: float, delta: float
+) -> None:
+    canary, k = min(1.0, stable * times), weight / (1 - weight)
+
+    def growth(r: float) -> float:
+        bet = (r - rho) / (rho * (1 + r * k))
+        other = log1p(rho * k) - log1p(r * k)
+        return canary * log1p(bet) + stable / k * other - delta * bet
+
+    best = max(growth(rho * exp(0.01 + 0.02 * i)) for i in range(400))
+    found = requests_to_detect(
+        stable_rate=stable, canary_rate=canary, weight=weight, margin=Margin(ratio=rho, absolute=delta), alpha=0.01
+    )
+    if best > 1e-12:
+        assert found == pytest.approx((log(100) + 2) / best)
 
 
 def test_a_regression_within_the_margin_is_never_found() -> None:

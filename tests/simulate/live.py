@@ -8,9 +8,9 @@ from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.simulate.retell import PastRollout, PastStep
 from modelrollout.simulate.scenario import Scenario
 from modelrollout.simulate.scraped import Scraped
-from modelrollout.simulate.world import STABLE, World
+from modelrollout.simulate.world import EPOCH, STABLE, World
 
-DECIDED = (Reason.ADVANCED, Reason.REGRESSED)
+DECIDED = (Reason.ADVANCED, Reason.REGRESSED, Reason.ERROR_RATE_TOO_HIGH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,5 +63,7 @@ def live_run(desired: ModelDeployment, scenario: Scenario, seed: int) -> LiveRun
         if weight < 100
     )
     ending = "rolled back" if world.intent.leaving else "promoted"
-    rollout = PastRollout(stable=STABLE, candidate=desired.revision, steps=steps, ending=ending)
+    rollout = PastRollout(
+        stable=STABLE, candidate=desired.revision, steps=steps, ending=ending, started=EPOCH.timestamp()
+    )
     return LiveRun(rollout=rollout, decisions=tuple(decisions), scraped=world.traffic.scraped, traffic_until=world.now)

@@ -69,7 +69,7 @@ def test_a_hold_for_want_of_traffic_ends_when_there_has_been_enough() -> None:
     [(OnInconclusive.ROLLBACK, Ending.ROLLED_BACK, "inconclusive"), (OnInconclusive.HOLD, Ending.HELD, "inconclusive")],
 )
 def test_the_spec_says_what_an_undecided_deadline_means(wish: OnInconclusive, ending: Ending, reason: str) -> None:
-    run = roll_out(by_errors(on_inconclusive=wish), scenario(rps=15), seed=3)
+    run = roll_out(by_errors(on_inconclusive=wish), scenario(rps=8), seed=3)
     assert (run.ending, run.reason) == (ending, reason)
 
 

@@ -56,7 +56,7 @@ def test_times_to_rollback_are_those_of_the_analysis(base: float, bad: float, rp
     stable, candidate = (Version(error_rate=rate, latency=None) for rate in (base, bad))
     there = Scenario(requests_per_second=rps, stable=stable, candidate=candidate)
     independent = by_errors(rollout=long, overdispersion=Overdispersion(mode=Estimate.NONE))
-    found = Runs(scenario=there, runs=simulate(independent, there, runs=120)).seconds_to_rollback
+    found = Runs(scenario=there, runs=simulate(independent, there, runs=240)).seconds_to_rollback
     assert found is not None
     assert seconds * 0.8 <= found.median <= seconds * 1.2 + 15
 

@@ -18,6 +18,7 @@ a half width of 0.027711.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 from math import exp, inf, lgamma, log, log1p, sqrt
 
@@ -25,6 +26,7 @@ from modelrollout.decide.mixture import log_limit
 from modelrollout.domain.analysis import Tally
 
 LOG_RATIOS = tuple((-2 + 4 * i / 200) * log(10) for i in range(201))
+RATIOS = tuple(exp(log_r) for log_r in LOG_RATIOS)
 FROM_BELOW = -0.5
 FROM_ABOVE = 1.0
 SHAPE, RATE = 0.5, 50.0
@@ -49,8 +51,15 @@ def ratio_added(sums: Sequence[float], block: Tally, *, phi: float = 1.0) -> tup
     if block.n_canary <= 0 or block.n_stable <= 0 or bad <= 0:
         return tuple(sums)
     k, canary = block.n_canary / block.n_stable, block.x_canary
-    pairs = zip(sums, LOG_RATIOS, strict=True)
-    return tuple(s + (canary * log_r - bad * log1p(exp(log_r) * k)) / phi for s, log_r in pairs)
+    up, down = canary / phi, bad / phi
+    rows = zip(sums, LOG_RATIOS, _spread(k), strict=True)
+    return tuple([s + up * log_r - down * spread for s, log_r, spread in rows])
+
+
+@lru_cache(maxsize=16)
+def _spread(k: float) -> tuple[float, ...]:
+    """log1p(R k) per ratio: the edges of a histogram have one k, and it is most of the work."""
+    return tuple(log1p(r * k) for r in RATIOS)
 
 
 def ratio_interval(sums: Sequence[float], *, alpha: float) -> Interval:

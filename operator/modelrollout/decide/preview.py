@@ -3,6 +3,7 @@
 What stable does is taken from the rollout so far, and before that from its past.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from math import exp, log1p
 
@@ -15,6 +16,7 @@ ERRORS = "errors"
 DOUBLED = 2.0
 FROM_NOTHING = 0.01
 """The rate that is looked for where stable failed nothing."""
+ALTERNATIVES = 400
 ENOUGH = 1000
 """Requests of stable from which on the rollout itself says how busy it is."""
 
@@ -24,20 +26,32 @@ def requests_to_detect(
 ) -> float | None:
     """Candidate requests until a regression to `canary_rate` is found, at a weight of 0 to 1; None: never.
 
+    The evidence grows fastest for one alternative of a grid; up to it growth rises, beyond it falls.
     Example: 1 % to 2 % at weight 0.2 with the default margins and alpha 0.01 needs 5 045.
     """
     if not 0 < weight < 1:
         return None
-    k = weight / (1 - weight)
-    rho = margin.ratio
+    k, rho = weight / (1 - weight), margin.ratio
 
-    def growth(r: float) -> float:
-        bet = (r - rho) / (rho * (1 + r * k))
+    def bet(r: float) -> float:
+        return (r - rho) / (rho * (1 + r * k))
+
+    def rises(i: int) -> bool:
+        r = _alternative(rho, i)
+        return canary_rate > stable_rate * r + margin.absolute * (1 + bet(r))
+
+    def growth(i: int) -> float:
+        r = _alternative(rho, i)
         other = log1p(rho * k) - log1p(r * k)
-        return canary_rate * log1p(bet) + stable_rate / k * other - margin.absolute * bet
+        return canary_rate * log1p(bet(r)) + stable_rate / k * other - margin.absolute * bet(r)
 
-    best = max(growth(rho * exp(0.01 + 0.02 * i)) for i in range(400))
+    top = bisect_left(range(ALTERNATIVES), True, key=lambda i: not rises(i))
+    best = max(growth(i) for i in {max(0, top - 1), min(top, ALTERNATIVES - 1)})
     return phi * (mixture.log_limit(alpha) + 2) / best if best > 0 else None
+
+
+def _alternative(rho: float, i: int) -> float:
+    return rho * exp(0.01 + 0.02 * i)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,11 @@ from math import inf, isfinite
 from pathlib import Path
 
 from modelrollout.decide.evidence import absorb, measure_since
+from modelrollout.decide.lookback import informed
 from modelrollout.domain.analysis import Arm, Arms
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.model_deployment import ModelDeployment
+from modelrollout.simulate.before import history_of
 from modelrollout.simulate.deployment_file import Unreadable
 from modelrollout.simulate.retell import Ask, PastRollout, PastStep, Retold, Telling, retell
 from modelrollout.simulate.scraped import Scraped
@@ -122,6 +124,9 @@ def _measured(ask: Ask, desired: ModelDeployment, scraped: Scraped) -> Evidence:
         stable=Arm(revision=evidence.stable, service=f"{evidence.stable}@{TARGET}"),
         candidate=Arm(revision=evidence.candidate, service=f"{evidence.candidate}@{TARGET}"),
     )
+    if ask.action.look_back is not None:
+        past = scraped.poll(ask.action.look_back)
+        evidence = informed(evidence, desired.analysis, history_of(past, evidence.stable, desired.analysis.source))
     for at in ask.action.polls:
         evidence = absorb(evidence, desired.analysis, scraped.poll(at, measure_since(evidence)), arms)
     return evidence

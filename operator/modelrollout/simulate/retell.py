@@ -36,12 +36,16 @@ class PastStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastRollout:
-    """What happened. `ending` is for people: `promoted`, `rolled back`."""
+    """What happened. `ending` is for people: `promoted`, `rolled back`.
+
+    `started`: when its first step began to be prepared; None: with its first weight.
+    """
 
     stable: str
     candidate: str
     steps: tuple[PastStep, ...]
     ending: str = ""
+    started: float | None = None
 
     @property
     def begun(self) -> float:
@@ -150,7 +154,7 @@ def _at_step(observed: Observed, rollout: PastRollout, past: PastStep) -> Observ
         weight=past.weight,
         target=past.weight,
         since=begun,
-        started_at=_moment(rollout.begun),
+        started_at=_moment(rollout.begun if rollout.started is None else rollout.started),
         attempt=1,
         router=str(desired.traffic.router),
         analysis=desired.analysis_text,

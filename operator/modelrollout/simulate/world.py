@@ -11,9 +11,9 @@ from random import Random
 from typing import assert_never
 
 from modelrollout.decide.evidence import absorb, measure_since
-from modelrollout.decide.lookback import Counters, History, informed
+from modelrollout.decide.lookback import informed
 from modelrollout.decide.plan import plan
-from modelrollout.domain.analysis import LATENCY, REQUESTS, AnalysisSettings, Arm, ArmPod, Arms, Kind, Source
+from modelrollout.domain.analysis import AnalysisSettings, Arm, ArmPod, Arms, Kind, Source
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import EMPTY
 from modelrollout.domain.intent import Intent
@@ -35,14 +35,15 @@ from modelrollout.domain.plan import (
 from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.revision import Snapshot
 from modelrollout.domain.traffic import RouteSeen
+from modelrollout.simulate.before import history_of
 from modelrollout.simulate.scenario import GATEWAY_BOUNDS, SERVER_BOUNDS, Scenario
 from modelrollout.simulate.traffic import Share, Traffic
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 STABLE = "stable"
 """The revision that serves; no hash can be this word."""
-HISTORY = 120.0
-"""Seconds of traffic before the rollout, so that stable's counters have a past."""
+HISTORY = 1800.0
+"""Seconds of traffic before the rollout: enough of stable's past to look back at."""
 GATEWAY = "gateway"
 _LONG_AGO = EPOCH - timedelta(hours=1)
 
@@ -194,22 +195,12 @@ class World:
             nothing_in_the_way = Preflight(at=action.preflight, seconds=1.0)
             evidence = replace(evidence, preflight=nothing_in_the_way)
         if action.look_back is not None:
-            evidence = informed(evidence, settings, self._history(action.look_back))
+            past = self.traffic.poll(action.look_back, action.look_back - HISTORY)
+            evidence = informed(evidence, settings, history_of(past, STABLE, settings.source))
         for at in action.polls:
             poll = self.traffic.poll(at, measure_since(evidence))
             evidence = absorb(evidence, settings, poll, self._arms(settings))
         return evidence
-
-    def _history(self, until: float) -> History:
-        """Where the gateway is read, the servers tell nothing here: what is assumed then is assumed."""
-        answers = self.traffic.poll(until, until - HISTORY).answers
-        requests, latency = (
-            tuple(series for series in answer if series.revision == STABLE) if isinstance(answer, tuple) else ()
-            for answer in (answers.get(REQUESTS), answers.get(LATENCY))
-        )
-        seen = Counters(requests=requests, bad=tuple(series for series in requests if series.bad), latency=latency)
-        by_pods = self.desired.analysis.source is Source.SERVER
-        return History(end=until, compared=seen, servers=seen if by_pods else Counters())
 
     def _arms(self, settings: AnalysisSettings) -> Arms:
         real = dict(self._real_share()).get(self._candidate) if self._by_replicas else None

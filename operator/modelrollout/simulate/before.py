@@ -1,0 +1,14 @@
+"""What stable did before a rollout, out of simulated or recorded counters: the operator's look back at them."""
+
+from modelrollout.decide.lookback import Counters, History
+from modelrollout.domain.analysis import LATENCY, REQUESTS, Poll, Source
+
+
+def history_of(poll: Poll, stable: str, source: Source) -> History:
+    """Of the samples that this poll reaches back to. A gateway's tell nothing of single pods."""
+    requests, latency = (
+        tuple(series for series in answer if series.revision == stable) if isinstance(answer, tuple) else ()
+        for answer in (poll.answers.get(REQUESTS), poll.answers.get(LATENCY))
+    )
+    seen = Counters(requests=requests, bad=tuple(series for series in requests if series.bad), latency=latency)
+    return History(end=poll.at, compared=seen, servers=seen if source is Source.SERVER else Counters())
