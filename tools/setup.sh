@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 say() { printf 'setup: %s\n' "$1" >&2; }
 UV_VERSION=0.13.9
 
-# Distribution packages: what the development cluster runs on. Not needed for unit tests.
-packages=(containerd runc containernetworking-plugins iptables conntrack iproute2 buildah mmdebstrap)
+# Distribution packages: what the development cluster runs on, and openssl, with which tests make certificates.
+packages=(containerd runc containernetworking-plugins iptables conntrack iproute2 buildah mmdebstrap openssl)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

@@ -1,12 +1,10 @@
 """A certificate authority for one test, made by openssl; no network, and nothing is left behind."""
 
-import shutil
 import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-AVAILABLE = shutil.which("openssl") is not None
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 

@@ -10,10 +10,9 @@ from modelrollout.domain.analysis import FaultKind, ProviderFault
 from modelrollout.measure.prometheus import Prometheus, Rows
 from modelrollout.measure.queries import Query
 from modelrollout.measure.transport import no_connection
-from tests.measure.authority import AVAILABLE, Authority, server_side
+from tests.measure.authority import Authority, server_side
 from tests.measure.http_server import Script, matrix, patient, serving
 
-needs_openssl = pytest.mark.skipif(not AVAILABLE, reason="openssl, which makes the certificates, is not installed")
 QUERY = Query(name="requests", text="up[60s]", at=115.0)
 
 
@@ -38,13 +37,11 @@ async def denied(script: Script, **changes: object) -> str:
     return found.message
 
 
-@needs_openssl
 async def test_a_server_of_the_authority_named_is_trusted(authority: Authority) -> None:
     with serving(Script(body=matrix()), server_side(authority.issue("prometheus"))) as script:
         assert await answer(script, ca_file=str(authority.certificate)) == ()
 
 
-@needs_openssl
 async def test_a_server_of_another_authority_is_not(authority: Authority, tmp_path: Path) -> None:
     other = Authority.made(tmp_path / "other")
     with serving(Script(body=matrix()), server_side(authority.issue("prometheus"))) as script:
@@ -53,7 +50,6 @@ async def test_a_server_of_another_authority_is_not(authority: Authority, tmp_pa
     assert script.asked == []
 
 
-@needs_openssl
 async def test_a_certificate_for_another_name_is_refused(authority: Authority) -> None:
     tls = server_side(authority.issue("prometheus", "DNS:prometheus.elsewhere"))
     with serving(Script(body=matrix()), tls) as script:
@@ -62,7 +58,6 @@ async def test_a_certificate_for_another_name_is_refused(authority: Authority) -
     assert "elsewhere" not in told
 
 
-@needs_openssl
 async def test_an_authority_that_is_replaced_in_place_is_used_for_the_next_connection(
     authority: Authority, tmp_path: Path
 ) -> None:
@@ -77,7 +72,6 @@ async def test_an_authority_that_is_replaced_in_place_is_used_for_the_next_conne
         prometheus.close()
 
 
-@needs_openssl
 async def test_a_server_that_wants_a_client_certificate_gets_it(authority: Authority, tmp_path: Path) -> None:
     tls = server_side(authority.issue("prometheus"), clients_of=authority)
     certificate, key = map(str, authority.issue("operator"))
@@ -92,7 +86,6 @@ async def test_a_server_that_wants_a_client_certificate_gets_it(authority: Autho
     assert len(script.asked) == 1
 
 
-@needs_openssl
 @pytest.mark.parametrize("field", ["caFile", "certFile", "keyFile"])
 async def test_a_file_that_is_missing_is_named_by_its_field(authority: Authority, field: str) -> None:
     certificate, key = map(str, authority.issue("operator"))
@@ -104,7 +97,6 @@ async def test_a_file_that_is_missing_is_named_by_its_field(authority: Authority
     assert "/nowhere" not in told
 
 
-@needs_openssl
 async def test_files_that_are_no_certificates_are_told_as_such(authority: Authority, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("nothing of the kind", encoding="utf-8")

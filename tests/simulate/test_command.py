@@ -107,7 +107,6 @@ def test_without_matplotlib_it_says_how_to_get_it(
 
 
 def test_the_same_study_draws_the_same_picture(spec: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     for name in ("a.svg", "b.svg"):
         assert main(["simulate", spec, *QUICK, "--catch", "2%", "--plot", str(tmp_path / name)]) == 0
     first, second = ((tmp_path / name).read_text() for name in ("a.svg", "b.svg"))
