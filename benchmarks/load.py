@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import contextlib
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,7 @@ from typing import NamedTuple, Self, TextIO
 
 import aiohttp
 
-from demo.load import Target
+from demo.load import Target, running
 
 TIMEOUT = 10.0
 LONGEST = 900.0
@@ -65,14 +64,8 @@ def sending(target: Target, *, rate: float, records: Path, seconds: float = LONG
     """Send requests at `rate` per second in another process, until the block ends."""
     command = [sys.executable, "-m", "benchmarks.load", target.url, target.host, str(records)]
     command += ["--rate", str(rate), "--seconds", str(seconds)]
-    sender = subprocess.Popen(command, cwd=Path(__file__).parents[1], start_new_session=True)
-    try:
+    with running(command):
         yield
-        if sender.poll() is not None:
-            raise RuntimeError(f"the request sender ended early with status {sender.returncode}")
-    finally:
-        sender.terminate()
-        sender.wait()
 
 
 async def send(target: Target, *, rate: float, seconds: float, out: TextIO) -> None:

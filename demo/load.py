@@ -51,7 +51,13 @@ class Target:
 @contextlib.contextmanager
 def sending(target: Target, *, rate: float, records: Path) -> Iterator[None]:
     """Send requests at `rate` per second in another process, until the block ends."""
-    command = [sys.executable, "-m", "demo.load", target.url, target.host, str(records), "--rate", str(rate)]
+    with running([sys.executable, "-m", "demo.load", target.url, target.host, str(records), "--rate", str(rate)]):
+        yield
+
+
+@contextlib.contextmanager
+def running(command: list[str]) -> Iterator[None]:
+    """A request sender as a process of its own, which has to live until the block ends."""
     sender = subprocess.Popen(command, cwd=Path(__file__).parent.parent, start_new_session=True)
     try:
         yield

@@ -31,7 +31,7 @@ def grown(known: LimitEvidence, settings: AnalysisSettings, errors: Tally, *, pa
     if not errors.is_sound():
         return known
     limit = settings.guardrails.error_rate_max
-    grid = mixture.slo_grid(limit)
+    grid = _grid(settings)
     nothing = mixture.nothing_yet(grid)
     canary = mixture.slo_log_factors(grid, errors, limit, phi=known.phi)
     stable = mixture.slo_log_factors(grid, _only_stable(errors), limit, phi=known.phi)

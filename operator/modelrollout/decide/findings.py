@@ -11,6 +11,7 @@ from modelrollout.decide.growth import margin_of
 from modelrollout.decide.preview import Preview
 from modelrollout.decide.standing import MetricStanding, Standing, ratio_interval
 from modelrollout.domain.analysis import (
+    ERRORS,
     NO_REQUESTS,
     REQUESTS,
     Action,
@@ -31,7 +32,6 @@ MISMATCHED_BLOCKS = 3
 MISSING_SCRAPES = 2
 SHARE_BLOCKS = 5
 CONFOUNDING_LOAD = 1.5
-ERRORS = "errors"
 """The metric that guardrails on errors speak of."""
 _ORDER = (Verdict.FAIL, Verdict.PROVIDER_ERROR, Verdict.NO_DATA, Verdict.LOW_SAMPLE, Verdict.PASS)
 

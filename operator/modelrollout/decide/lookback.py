@@ -17,11 +17,10 @@ from modelrollout.decide import histogram
 from modelrollout.decide.dispersion import PodCount, PodCounts, dispersion, pod_spread
 from modelrollout.decide.growth import fresh_tests
 from modelrollout.decide.increments import cleaned, spacing
-from modelrollout.domain.analysis import LATENCY, AnalysisSettings, Series
+from modelrollout.domain.analysis import ERRORS, LATENCY, AnalysisSettings, Series
 from modelrollout.domain.evidence import Evidence, MetricEvidence, Scatter, StableBefore
 from modelrollout.domain.safeguards import Estimate
 
-ERRORS = "errors"
 MOST_SPANS = 2160
 """Each is a scrape interval, or longer where the look-back would have more of them."""
 

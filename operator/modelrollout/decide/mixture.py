@@ -11,6 +11,7 @@ k = 0.25, lam = 1.25 / (1.25 * 1.625) = 0.615385,
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, expm1, inf, log, log1p
 
 from modelrollout.domain.analysis import Margin, Tally
@@ -45,6 +46,7 @@ REGRESSION = _tilted(1.15, 200.0, 24, 0.5, 1)
 NON_INFERIORITY = _tilted(1.05, 50.0, 12, 1.0, -1)
 
 
+@lru_cache(maxsize=16)
 def slo_grid(limit: float) -> Grid:
     """The regression grid against a fixed rate: alternatives above 1 are no rates and fall out."""
     if not 0 < limit < 0.5:
@@ -70,6 +72,12 @@ def log_factor(block: Tally, *, r: float, rho: float, delta: float, phi: float =
     k = nc / ns
     bet = (r - rho) / (rho * (1 + r * k))
     return (xc * log1p(bet) + xs * (log1p(rho * k) - log1p(r * k)) - nc * delta * bet) / phi
+
+
+def log_growth(canary_rate: float, stable_rate: float, *, r: float, k: float, margin: Margin) -> float:
+    """What one canary request adds to the log evidence for `r` on average, at `k` canary requests for one of stable."""
+    request = Tally(x_canary=canary_rate, n_canary=1.0, x_stable=stable_rate / k, n_stable=1.0 / k)
+    return log_factor(request, r=r, rho=margin.ratio, delta=margin.absolute)
 
 
 def log_factors(grid: Grid, block: Tally, margin: Margin, *, phi: float = 1.0) -> tuple[float, ...]:

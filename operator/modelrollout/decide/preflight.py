@@ -7,12 +7,13 @@ which stays the same until the next, so that they cost no write of their own.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from math import inf, log1p
+from math import inf
 
 from modelrollout.decide import mixture
 from modelrollout.decide.blocks import read_block
 from modelrollout.decide.preview import DOUBLED, requests_to_detect
 from modelrollout.domain.analysis import (
+    ERRORS,
     REQUESTS,
     TARGETS,
     AnalysisSettings,
@@ -138,7 +139,7 @@ def outlook(looked: Preflight, settings: AnalysisSettings, timing: StepTiming, w
 def _decidable(
     looked: Preflight, settings: AnalysisSettings, weight: int, phi: float, *, per_second: float, expected: float
 ) -> Remark:
-    metric = next((each for each in settings.metrics if each.name == "errors"), None)
+    metric = next((each for each in settings.metrics if each.name == ERRORS), None)
     if metric is None:
         return Remark(reason=Reason.NOT_ANALYSED, message=Reason.NOT_ANALYSED.meaning)
     rate = min(0.5, looked.bad / looked.requests)
@@ -172,14 +173,8 @@ def requests_to_prove(*, stable_rate: float, weight: float, margin: Margin, beta
     Example: without errors, margin 0.001 and beta 0.05: (ln 20 + 2) / 0.001, about 5 000.
     """
     k = weight / (1 - weight)
-    rho = margin.ratio
-
-    def growth(r: float) -> float:
-        bet = (r - rho) / (rho * (1 + r * k))
-        other = log1p(rho * k) - log1p(r * k)
-        return stable_rate * log1p(bet) + stable_rate / k * other - margin.absolute * bet
-
-    best = max(growth(rho * 0.98**i) for i in range(1, 400))
+    alternatives = (margin.ratio * 0.98**i for i in range(1, 400))
+    best = max(mixture.log_growth(stable_rate, stable_rate, r=r, k=k, margin=margin) for r in alternatives)
     return (mixture.log_limit(beta) + 2) / best if best > 0 else inf
 
 

@@ -5,14 +5,13 @@ What stable does is taken from the rollout so far, and before that from its past
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from math import exp, log1p
+from math import exp
 
 from modelrollout.decide import mixture
 from modelrollout.decide.growth import margin_of
-from modelrollout.domain.analysis import AnalysisSettings, Margin, StepTiming
+from modelrollout.domain.analysis import ERRORS, AnalysisSettings, Margin, StepTiming
 from modelrollout.domain.evidence import Evidence
 
-ERRORS = "errors"
 DOUBLED = 2.0
 FROM_NOTHING = 0.01
 """The rate that is looked for where stable failed nothing."""
@@ -40,13 +39,9 @@ def requests_to_detect(
         r = _alternative(rho, i)
         return canary_rate > stable_rate * r + margin.absolute * (1 + bet(r))
 
-    def growth(i: int) -> float:
-        r = _alternative(rho, i)
-        other = log1p(rho * k) - log1p(r * k)
-        return canary_rate * log1p(bet(r)) + stable_rate / k * other - margin.absolute * bet(r)
-
     top = bisect_left(range(ALTERNATIVES), True, key=lambda i: not rises(i))
-    best = max(growth(i) for i in {max(0, top - 1), min(top, ALTERNATIVES - 1)})
+    beside = {max(0, top - 1), min(top, ALTERNATIVES - 1)}
+    best = max(mixture.log_growth(canary_rate, stable_rate, r=_alternative(rho, i), k=k, margin=margin) for i in beside)
     return phi * (mixture.log_limit(alpha) + 2) / best if best > 0 else None
 
 

@@ -9,7 +9,7 @@ from modelrollout.decide.capacity import candidate_wish, stable_wish
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.judge import judge
 from modelrollout.domain import analysis
-from modelrollout.domain.analysis import SCRAPE_LAG, AnalysisSettings, Judgement, Mode, StepTiming
+from modelrollout.domain.analysis import ERRORS, AnalysisSettings, Judgement, Mode, StepTiming
 from modelrollout.domain.conditions import Remark
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.intent import Intent
@@ -79,7 +79,10 @@ class View:
     @cached_property
     def step(self) -> Step | None:
         """The step whose weight is in effect; None at 0, at 100, or when it was edited away."""
-        return next((step for step in self.desired.rollout.steps if step.weight == self.intent.weight), None)
+        return self._step_at(self.intent.weight)
+
+    def _step_at(self, weight: int) -> Step | None:
+        return next((step for step in self.desired.rollout.steps if step.weight == weight), None)
 
     @cached_property
     def settings(self) -> AnalysisSettings:
@@ -89,11 +92,13 @@ class View:
     @property
     def lag(self) -> float:
         """Seconds after a grid time until the metrics provider has its samples."""
-        return dict(self.observed.lags).get(self.settings.provider, SCRAPE_LAG)
+        return self.observed.lag_of(self.settings.provider)
 
     @cached_property
     def timing(self) -> StepTiming:
-        step = self.step
+        return self._timing_of(self.step)
+
+    def _timing_of(self, step: Step | None) -> StepTiming:
         if step is None:
             return StepTiming.of(self.settings)
         return StepTiming.of(self.settings, min_duration=step.min_duration, deadline=step.deadline)
@@ -177,13 +182,8 @@ class View:
         looked = None if self.begun is None else self.begun.preflight
         if looked is None or self.begun is None or not self.first_step:
             return None
-        step = next((each for each in self.desired.rollout.steps if each.weight == self.intent.target), None)
-        timing = StepTiming.of(
-            self.settings,
-            min_duration=step.min_duration if step else None,
-            deadline=step.deadline if step else None,
-        )
-        phi = next((m.tests[0].scatter.phi for m in self.begun.metrics if m.name == "errors"), 1.0)
+        timing = self._timing_of(self._step_at(self.intent.target))
+        phi = next((m.tests[0].scatter.phi for m in self.begun.metrics if m.name == ERRORS), 1.0)
         return self.obstacle or preflight.outlook(looked, self.settings, timing, self.intent.target, phi)
 
     @cached_property

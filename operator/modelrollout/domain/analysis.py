@@ -15,6 +15,8 @@ from modelrollout.domain.requiring import require as _require
 from modelrollout.domain.safeguards import Guardrails, Overdispersion, PodSpread
 from modelrollout.domain.signals import Buckets, Counts, Gauge, Score, Signal
 
+ERRORS = "errors"
+"""The metric that every preset has."""
 REQUESTS = "requests"
 LATENCY = "latency"
 TARGETS = "targets"

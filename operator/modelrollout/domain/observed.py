@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from modelrollout.domain.analysis import SCRAPE_LAG
 from modelrollout.domain.conditions import Remark
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import EMPTY, Fragment
@@ -101,6 +102,10 @@ class Observed:
     checkpoint_eval: float | None = None
     lags: tuple[tuple[str, float], ...] = ()
     """Seconds by which the samples of each metrics provider are late; known from the operator's settings."""
+
+    def lag_of(self, provider: str) -> float:
+        """Seconds after which this metrics provider has its samples."""
+        return dict(self.lags).get(provider, SCRAPE_LAG)
 
     def snapshot(self, revision: str | None) -> Snapshot | None:
         return next((each for each in self.snapshots if each.revision == revision), None)

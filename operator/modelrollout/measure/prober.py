@@ -15,7 +15,6 @@ from modelrollout.decide.lookback import History, informed
 from modelrollout.decide.preflight import LOOKED_AT, seen
 from modelrollout.domain.analysis import (
     REQUESTS,
-    SCRAPE_LAG,
     AnalysisSettings,
     Arm,
     ArmPod,
@@ -84,7 +83,7 @@ class PrometheusProber:
         if isinstance(provider, ProviderFault) or preset is None:
             fault = provider if isinstance(provider, ProviderFault) else _NO_SERIES
             return Preflight(at=at, seconds=seconds, faults=(fault,))
-        end = at - dict(self._providers.lags).get(settings.provider, SCRAPE_LAG)
+        end = at - observed.lag_of(settings.provider)
         plan = MeasurePlan(
             namespace=observed.key.namespace,
             preset=preset,
