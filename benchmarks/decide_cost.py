@@ -13,11 +13,14 @@ from datetime import timedelta
 
 from benchmarks.result import Result, Table, Target
 from modelrollout.decide import blocks
+from modelrollout.decide.counted import Counted, counted
 from modelrollout.decide.evidence import absorb, begin, enter_step, measure_since, polls_due
-from modelrollout.decide.growth import Counted, counted, grown
+from modelrollout.decide.growth import grown
 from modelrollout.decide.judge import judge
-from modelrollout.domain.analysis import AnalysisSettings, MetricSettings, Poll, StepTiming
+from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.metrics import MetricSettings
+from modelrollout.domain.polls import Poll
 from tests.decide.simulated import ARMS, World
 
 POLLS = 1500

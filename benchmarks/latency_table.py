@@ -15,7 +15,7 @@ from benchmarks.traffic import HOUR, SECONDS, SEED, share_slower
 from benchmarks.vectorised import Block, Hypothesis, Process, displayed_quantile, log_average
 from benchmarks.watchers import A_MINUTE, FLAGGER_FAILURES, LATENCY, SETTINGS, Watcher, first_seconds
 from modelrollout.decide import mixture
-from modelrollout.domain.analysis import Margin
+from modelrollout.domain.metrics import Margin
 
 RUNS = 300
 QUICK = 40

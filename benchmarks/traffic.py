@@ -7,7 +7,7 @@ from math import erfc, inf, log, sqrt
 import numpy as np
 
 from benchmarks.vectorised import Block
-from modelrollout.domain.analysis import Margin
+from modelrollout.domain.metrics import Margin
 
 SECONDS = 15
 """Of one block, which is also one poll."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from modelrollout.decide.dispersion import MOST, PRIOR_FREEDOM, SCALES
 from modelrollout.decide.mixture import Grid
-from modelrollout.domain.analysis import Margin
+from modelrollout.domain.metrics import Margin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

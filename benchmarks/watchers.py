@@ -9,7 +9,8 @@ import numpy as np
 from benchmarks.traffic import SECONDS
 from benchmarks.vectorised import Block, Hypothesis, Process
 from modelrollout.decide import mixture
-from modelrollout.domain.analysis import AnalysisSettings, Margin
+from modelrollout.domain.analysis import AnalysisSettings
+from modelrollout.domain.metrics import Margin
 
 SETTINGS = AnalysisSettings()
 ERRORS, LATENCY = SETTINGS.metrics

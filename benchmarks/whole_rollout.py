@@ -14,7 +14,7 @@ from benchmarks.traffic import SECONDS, SEED, share_slower
 from benchmarks.vectorised import Block, Hypothesis, Process, RestartProcess, log_average
 from benchmarks.watchers import ERRORS, LATENCY, SETTINGS
 from modelrollout.decide import mixture
-from modelrollout.domain.analysis import MetricSettings
+from modelrollout.domain.metrics import MetricSettings
 
 RUNS = 500
 QUICK = 60

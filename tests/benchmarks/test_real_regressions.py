@@ -11,7 +11,7 @@ from benchmarks.load import Request
 from benchmarks.real_regressions import Played, told, with_exposure
 from benchmarks.regressions import CANARY, STABLE, WAVES, Case
 from demo.status import Status
-from modelrollout.domain.analysis import Source
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.parse import parse
 

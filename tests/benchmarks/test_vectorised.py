@@ -25,7 +25,10 @@ from modelrollout.decide.dispersion import dispersion as engine_dispersion
 from modelrollout.decide.dispersion import pod_spread as engine_spread
 from modelrollout.decide.findings import Reading
 from modelrollout.decide.standing import Standing
-from modelrollout.domain.analysis import Action, AnalysisSettings, Margin, StepTiming, Tally
+from modelrollout.domain.analysis import AnalysisSettings, StepTiming
+from modelrollout.domain.judgement import Action
+from modelrollout.domain.metrics import Margin
+from modelrollout.domain.tally import Tally
 
 RUNS = 40
 GRIDS = (mixture.REGRESSION, mixture.NON_INFERIORITY)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from modelrollout import names
-from modelrollout.domain.analysis import Source
 from modelrollout.domain.conditions import Phase, Reason
 from modelrollout.domain.intent import Aborted, Intent, LastCommand
 from modelrollout.domain.intent_document import command_document, rollout_document
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName, ScalingMode
 from modelrollout.domain.parse import parse
 from modelrollout.measure.series import presets

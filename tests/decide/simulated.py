@@ -12,17 +12,10 @@ from math import inf
 
 from modelrollout.decide.evidence import absorb, begin, enter_step, measure_since, polls_due
 from modelrollout.decide.judge import judge
-from modelrollout.domain.analysis import (
-    REQUESTS,
-    Action,
-    AnalysisSettings,
-    Arm,
-    Arms,
-    Judgement,
-    Poll,
-    StepTiming,
-)
+from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.judgement import Action, Judgement
+from modelrollout.domain.polls import REQUESTS, Arm, Arms, Poll
 from modelrollout.simulate.scraped import Scraped
 
 ARMS = Arms(stable=Arm(revision="old", service="old@gw"), candidate=Arm(revision="new", service="new@gw"))

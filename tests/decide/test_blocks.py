@@ -1,7 +1,9 @@
 from math import inf
 
 from modelrollout.decide.blocks import OpenBlock, closing, read_block, ready_scrapes_without_series
-from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, Arm, ArmPod, Arms, Poll, Sample, Series, Tally
+from modelrollout.domain.metrics import LATENCY
+from modelrollout.domain.polls import REQUESTS, TARGETS, Arm, ArmPod, Arms, Poll, Sample, Series
+from modelrollout.domain.tally import Tally
 
 GATEWAY = Arms(stable=Arm(revision="old", service="old@gw"), candidate=Arm(revision="new", service="new@gw"))
 

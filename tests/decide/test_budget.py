@@ -5,14 +5,17 @@ from dataclasses import replace
 import pytest
 
 from modelrollout.decide.budget import SPAN
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import begin, enter_step
-from modelrollout.decide.growth import Counted, grown
+from modelrollout.decide.growth import grown
 from modelrollout.decide.judge import judge
 from modelrollout.decide.mixture import log_limit
 from modelrollout.decide.standing import standing
-from modelrollout.domain.analysis import Action, AnalysisSettings, StepTiming, Tally
+from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.judgement import Action
 from modelrollout.domain.safeguards import Guardrails
+from modelrollout.domain.tally import Tally
 
 ERRORS = replace(AnalysisSettings(), metrics=AnalysisSettings().metrics[:1])
 WITH_SLO = replace(ERRORS, guardrails=Guardrails(slo=0.999))

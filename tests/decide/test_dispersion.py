@@ -15,7 +15,7 @@ from modelrollout.decide.dispersion import (
     pod_spread,
     widened,
 )
-from modelrollout.domain.analysis import Margin
+from modelrollout.domain.metrics import Margin
 
 PODS, POLLS, PER_POLL = 9, 1440, 150
 """Stable pods, polls of 15 s in six hours, requests of a pod in each."""

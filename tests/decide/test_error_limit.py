@@ -6,12 +6,15 @@ from datetime import timedelta
 import pytest
 
 from modelrollout.decide import error_limit
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import absorb, begin, enter_step, measure_since, polls_due
-from modelrollout.decide.growth import Counted, grown
+from modelrollout.decide.growth import grown
 from modelrollout.decide.judge import judge
-from modelrollout.domain.analysis import Action, AnalysisSettings, OnHoldTimeout, StepTiming, Tally, Verdict
+from modelrollout.domain.analysis import AnalysisSettings, OnHoldTimeout, StepTiming
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.judgement import Action, Verdict
 from modelrollout.domain.safeguards import Guardrails
+from modelrollout.domain.tally import Tally
 from tests.decide.simulated import ARMS, World, roll_out
 
 ERRORS = replace(AnalysisSettings(), metrics=AnalysisSettings().metrics[:1])

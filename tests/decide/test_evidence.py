@@ -10,25 +10,17 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import absorb, begin, enter_step, fits, measure_since, next_poll, polls_due
 from modelrollout.decide.evidence_document import from_document, to_document
-from modelrollout.decide.growth import Counted, grown
+from modelrollout.decide.growth import grown
 from modelrollout.decide.judge import judge
-from modelrollout.domain.analysis import (
-    LATENCY,
-    REQUESTS,
-    Action,
-    AnalysisSettings,
-    Arm,
-    Arms,
-    FaultKind,
-    Mode,
-    Poll,
-    ProviderFault,
-    StepTiming,
-    Tally,
-)
+from modelrollout.domain.analysis import AnalysisSettings, Mode, StepTiming
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.judgement import Action
+from modelrollout.domain.metrics import LATENCY
+from modelrollout.domain.polls import REQUESTS, Arm, Arms, FaultKind, Poll, ProviderFault
+from modelrollout.domain.tally import Tally
 from tests.decide.simulated import ARMS, QUICK, World, roll_out
 
 SETTINGS = AnalysisSettings(warmup=timedelta(0))

@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import begin
 from modelrollout.decide.evidence_document import from_document, to_document
-from modelrollout.decide.growth import Counted, grown
-from modelrollout.domain.analysis import AnalysisSettings, FaultKind, ProviderFault, Tally
+from modelrollout.decide.growth import grown
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence, GuardrailFired, LimitEvidence, Scatter, Span
+from modelrollout.domain.polls import FaultKind, ProviderFault
+from modelrollout.domain.tally import Tally
 from tests.decide.simulated import World, roll_out
 
 SETTINGS = AnalysisSettings(warmup=timedelta(0))

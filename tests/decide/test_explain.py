@@ -6,7 +6,9 @@ import pytest
 
 from modelrollout.decide.explain import Latest, Told, sentence
 from modelrollout.decide.preview import Preview
-from modelrollout.domain.analysis import Action, AnalysisSettings, Figures, Tally
+from modelrollout.domain.analysis import AnalysisSettings
+from modelrollout.domain.judgement import Action, Figures
+from modelrollout.domain.tally import Tally
 
 FIGURES = Figures(
     metric="errors",

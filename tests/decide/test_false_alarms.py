@@ -15,7 +15,8 @@ import pytest
 from modelrollout.decide import mixture
 from modelrollout.decide.dispersion import PodCount, dispersion
 from modelrollout.decide.mixture import NON_INFERIORITY, REGRESSION, Grid
-from modelrollout.domain.analysis import Margin, Tally
+from modelrollout.domain.metrics import Margin
+from modelrollout.domain.tally import Tally
 
 RUNS, BLOCKS = 2000, 200
 ALPHA, BETA, MIN_BAD = 0.01, 0.05, 3

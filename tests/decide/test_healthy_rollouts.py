@@ -8,10 +8,13 @@ from statistics import median
 
 import pytest
 
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import begin, enter_step
-from modelrollout.decide.growth import Counted, grown
-from modelrollout.domain.analysis import Action, AnalysisSettings, Tally
+from modelrollout.decide.growth import grown
+from modelrollout.domain.analysis import AnalysisSettings
+from modelrollout.domain.judgement import Action
 from modelrollout.domain.safeguards import Overdispersion
+from modelrollout.domain.tally import Tally
 from tests.decide.simulated import World, roll_out
 
 SETTINGS = AnalysisSettings(warmup=timedelta(0))

@@ -1,7 +1,7 @@
 from math import nan
 
 from modelrollout.decide.increments import cleaned, increase, spacing
-from modelrollout.domain.analysis import Sample
+from modelrollout.domain.polls import Sample
 
 
 def samples(*rows: tuple[float, float]) -> tuple[Sample, ...]:

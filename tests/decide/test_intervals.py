@@ -14,7 +14,7 @@ from modelrollout.decide.intervals import (
     ratio_added,
     ratio_interval,
 )
-from modelrollout.domain.analysis import Tally
+from modelrollout.domain.tally import Tally
 from tests.decide.test_mixture import a_block
 
 BAD = st.integers(0, 400)

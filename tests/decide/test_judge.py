@@ -8,20 +8,11 @@ import pytest
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.findings import share_seen
 from modelrollout.decide.judge import judge
-from modelrollout.domain.analysis import (
-    REQUESTS,
-    Action,
-    AnalysisSettings,
-    Block,
-    FaultKind,
-    OnHoldTimeout,
-    OnInconclusive,
-    ProviderFault,
-    StepTiming,
-    Tally,
-    Verdict,
-)
+from modelrollout.domain.analysis import AnalysisSettings, OnHoldTimeout, OnInconclusive, StepTiming
 from modelrollout.domain.evidence import Evidence, RegressionFound
+from modelrollout.domain.judgement import Action, Verdict
+from modelrollout.domain.polls import REQUESTS, FaultKind, ProviderFault
+from modelrollout.domain.tally import Block, Tally
 
 ERRORS = replace(AnalysisSettings(), metrics=AnalysisSettings().metrics[:1])
 TIMING = StepTiming.of(ERRORS)

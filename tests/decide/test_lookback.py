@@ -10,14 +10,17 @@ from math import exp, inf, sqrt
 import pytest
 
 from modelrollout.decide import dispersion
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.evidence_document import from_document, to_document
-from modelrollout.decide.growth import Counted, grown
+from modelrollout.decide.growth import grown
 from modelrollout.decide.judge import judge
 from modelrollout.decide.lookback import MOST_SPANS, Counters, History, informed, past
-from modelrollout.domain.analysis import AnalysisSettings, Sample, Series, StepTiming, Tally
+from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.evidence import Evidence, Scatter
+from modelrollout.domain.polls import Sample, Series
 from modelrollout.domain.safeguards import Estimate, Overdispersion, PodSpread
+from modelrollout.domain.tally import Tally
 
 SETTINGS = AnalysisSettings()
 TIMING = StepTiming.of(SETTINGS)

@@ -7,11 +7,14 @@ from math import inf
 from pathlib import Path
 
 from modelrollout.decide import intervals
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import begin, enter_step
-from modelrollout.decide.growth import Counted, grown
+from modelrollout.decide.growth import grown
 from modelrollout.decide.metric_status import metric_status
-from modelrollout.domain.analysis import AnalysisSettings, MetricVerdict, Tally, Verdict
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.judgement import MetricVerdict, Verdict
+from modelrollout.domain.tally import Tally
 from tests.crds import schema
 from tests.decide.simulated import World, roll_out
 

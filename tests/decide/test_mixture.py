@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from modelrollout.decide import mixture
 from modelrollout.decide.intervals import no_ratio_rejected, ratio_added
-from modelrollout.domain.analysis import Margin, Tally
+from modelrollout.domain.metrics import Margin
+from modelrollout.domain.tally import Tally
 
 Row = tuple[float, float, float, float]
 Sums = tuple[float, ...]

@@ -10,21 +10,9 @@ from modelrollout.decide.evidence import absorb, begin, enter_step
 from modelrollout.decide.findings import Reading
 from modelrollout.decide.judge import decide, judge
 from modelrollout.decide.standing import Standing
-from modelrollout.domain.analysis import (
-    BAD,
-    REQUESTS,
-    TARGETS,
-    Action,
-    AnalysisSettings,
-    FaultKind,
-    OnHoldTimeout,
-    OnInconclusive,
-    Poll,
-    ProviderFault,
-    Sample,
-    Series,
-    StepTiming,
-)
+from modelrollout.domain.analysis import AnalysisSettings, OnHoldTimeout, OnInconclusive, StepTiming
+from modelrollout.domain.judgement import Action
+from modelrollout.domain.polls import BAD, REQUESTS, TARGETS, FaultKind, Poll, ProviderFault, Sample, Series
 from tests.decide.simulated import ARMS
 
 EVERY = 5.0

@@ -8,27 +8,13 @@ import pytest
 from modelrollout.decide import gauges
 from modelrollout.decide.evidence import absorb, begin, enter_step
 from modelrollout.decide.judge import judge
-from modelrollout.domain.analysis import (
-    BAD,
-    REQUESTS,
-    TARGETS,
-    Action,
-    AnalysisSettings,
-    Arm,
-    Arms,
-    FaultKind,
-    Judgement,
-    MetricSettings,
-    Poll,
-    ProviderFault,
-    Sample,
-    Series,
-    StepTiming,
-    Tally,
-    Verdict,
-)
+from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.judgement import Action, Judgement, Verdict
+from modelrollout.domain.metrics import MetricSettings
+from modelrollout.domain.polls import BAD, REQUESTS, TARGETS, Arm, Arms, FaultKind, Poll, ProviderFault, Sample, Series
 from modelrollout.domain.signals import Buckets, Counts, Gauge, Score, SeriesSelector
+from modelrollout.domain.tally import Tally
 from tests.decide.test_evidence_document import through_json
 
 ARMS = Arms(stable=Arm(revision="old", service="old@gw"), candidate=Arm(revision="new", service="new@gw"))

@@ -10,28 +10,24 @@ import pytest
 from modelrollout.decide.plan import plan
 from modelrollout.decide.preflight import AGAIN, obstacle, outlook, requests_to_prove, seen
 from modelrollout.decide.report import status_of
-from modelrollout.domain.analysis import (
+from modelrollout.domain.analysis import AnalysisSettings, Mode, StepTiming
+from modelrollout.domain.conditions import Reason
+from modelrollout.domain.metrics import LATENCY, Margin, MetricSettings
+from modelrollout.domain.observed import Observed
+from modelrollout.domain.plan import Measure
+from modelrollout.domain.polls import (
     BAD,
-    LATENCY,
     REQUESTS,
     TARGETS,
-    AnalysisSettings,
     Arm,
     ArmPod,
     Arms,
     FaultKind,
-    Margin,
-    MetricSettings,
-    Mode,
     Poll,
     ProviderFault,
     Sample,
     Series,
-    StepTiming,
 )
-from modelrollout.domain.conditions import Reason
-from modelrollout.domain.observed import Observed
-from modelrollout.domain.plan import Measure
 from modelrollout.domain.preflight import Absent, Preflight
 from modelrollout.domain.signals import Counts, SeriesSelector
 from tests.builders import GOOD, NOW, STABLE, a_rollout, a_spec, a_workload, looked_at

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import begin, enter_step
-from modelrollout.decide.growth import Counted, grown
+from modelrollout.decide.growth import grown
 from modelrollout.decide.judge import judge
 from modelrollout.decide.preview import FROM_NOTHING, preview, requests_to_detect
-from modelrollout.domain.analysis import AnalysisSettings, Margin, StepTiming, Tally
+from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.evidence import Evidence, Scatter, StableBefore
+from modelrollout.domain.metrics import Margin
+from modelrollout.domain.tally import Tally
 
 SETTINGS = AnalysisSettings()
 TIMING = StepTiming.of(SETTINGS)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from modelrollout.decide.evidence import absorb, begin, enter_step, measure_since, polls_due
 from modelrollout.decide.evidence_document import from_document, to_document
 from modelrollout.decide.judge import judge
-from modelrollout.domain.analysis import AnalysisSettings, Poll, Series
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.polls import Poll, Series
 from tests.decide.simulated import ARMS, QUICK, World
 
 SETTINGS = AnalysisSettings(warmup=timedelta(0))

@@ -10,11 +10,12 @@ from modelrollout.decide import rules
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.plan import plan
 from modelrollout.decide.view import View
-from modelrollout.domain.analysis import Action, Mode
+from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence, GuardrailFired, RegressionFound
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent import Aborted, Intent
+from modelrollout.domain.judgement import Action
 from modelrollout.domain.model_deployment import InvalidSpec, ModelDeployment, Pause, RolloutPlan, RouterName, Step
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import (

@@ -15,7 +15,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from modelrollout.decide import gauges, mixture
-from modelrollout.domain.analysis import Margin, Tally
+from modelrollout.domain.metrics import Margin
+from modelrollout.domain.tally import Tally
 
 ROUNDING = 1e-12
 

@@ -13,8 +13,11 @@ from modelrollout.decide.dispersion import PodCount
 from modelrollout.decide.findings import Reading
 from modelrollout.decide.preview import requests_to_detect
 from modelrollout.decide.standing import Standing
-from modelrollout.domain.analysis import AnalysisSettings, Margin, OnInconclusive, Sample, StepTiming, Tally
+from modelrollout.domain.analysis import AnalysisSettings, OnInconclusive, StepTiming
 from modelrollout.domain.durations import duration
+from modelrollout.domain.metrics import Margin
+from modelrollout.domain.polls import Sample
+from modelrollout.domain.tally import Tally
 
 Vector = Mapping[str, Any]
 Found = Mapping[str, Any]

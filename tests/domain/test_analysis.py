@@ -2,7 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from modelrollout.domain.analysis import AnalysisSettings, Margin, MetricSettings, Mode, StepTiming, Tally
+from modelrollout.domain.analysis import AnalysisSettings, Mode, StepTiming
+from modelrollout.domain.metrics import Margin, MetricSettings
+from modelrollout.domain.tally import Tally
 
 
 def test_the_defaults_are_those_of_the_specification() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from modelrollout.domain.analysis import AnalysisSettings, Mode, Source
+from modelrollout.domain.analysis import AnalysisSettings, Mode
 from modelrollout.domain.fragment import Fragment
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import (
     InvalidSpec,
     Key,

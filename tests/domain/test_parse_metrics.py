@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrollout.domain.analysis import Kind, MetricSettings, Source
 from modelrollout.domain.fragment import Fragment
+from modelrollout.domain.metrics import Kind, MetricSettings, Source
 from modelrollout.domain.parse_fields import Field, Wrong
 from modelrollout.domain.parse_metrics import read_metrics
 from modelrollout.domain.signals import Buckets, Counts, Expression, Gauge, Score, SeriesSelector

@@ -1,6 +1,8 @@
 """Plans as the controller makes them: two revisions of one model."""
 
-from modelrollout.domain.analysis import AnalysisSettings, Arm, ArmPod, Arms, Source
+from modelrollout.domain.analysis import AnalysisSettings
+from modelrollout.domain.metrics import Source
+from modelrollout.domain.polls import Arm, ArmPod, Arms
 from modelrollout.measure.queries import MeasurePlan, Query, queries
 from modelrollout.measure.series import SeriesPreset, series_for
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from modelrollout.domain.analysis import Sample
+from modelrollout.domain.polls import Sample
 from modelrollout.measure.queries import Query
 
 _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([^ ]+)")

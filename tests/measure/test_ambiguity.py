@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from modelrollout.domain.analysis import REQUESTS, TARGETS, FaultKind, ProviderFault, Sample, Series
+from modelrollout.domain.polls import REQUESTS, TARGETS, FaultKind, ProviderFault, Sample, Series
 from modelrollout.measure.ambiguity import told_apart
 
 PODS = {REQUESTS: "pod"}

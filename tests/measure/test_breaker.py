@@ -2,7 +2,7 @@
 
 import asyncio
 
-from modelrollout.domain.analysis import FaultKind, ProviderFault
+from modelrollout.domain.polls import FaultKind, ProviderFault
 from modelrollout.measure.breaker import FAILURES, PAUSE, Breaker, State
 
 DOWN = ProviderFault(kind=FaultKind.UNREACHABLE, message="Prometheus `mimir` cannot be reached.")

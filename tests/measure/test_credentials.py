@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelrollout.domain.analysis import FaultKind, ProviderFault
+from modelrollout.domain.polls import FaultKind, ProviderFault
 from modelrollout.measure.prometheus import Prometheus, Rows
 from modelrollout.measure.provider_settings import ProviderSettings
 from modelrollout.measure.queries import Query

@@ -8,7 +8,9 @@ import pytest
 
 from modelrollout.decide.blocks import OpenBlock, read_block
 from modelrollout.decide.histogram import slower_than
-from modelrollout.domain.analysis import Arm, ArmPod, Arms, MetricSettings, Poll, Sample, Source, Tally
+from modelrollout.domain.metrics import MetricSettings, Source
+from modelrollout.domain.polls import Arm, ArmPod, Arms, Poll, Sample
+from modelrollout.domain.tally import Tally
 from modelrollout.measure.queries import MeasurePlan, queries, read_series
 from modelrollout.measure.series import SeriesPreset, presets
 from tests.measure.exposition import Scraped, answer

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from modelrollout.domain.analysis import Mode, Source
+from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.fragment import Fragment
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.parse import analysis_settings
 from modelrollout.measure.instruments import Instruments

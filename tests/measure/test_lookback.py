@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from modelrollout.decide.lookback import Counters
-from modelrollout.domain.analysis import LATENCY, REQUESTS, Arm, ArmPod, FaultKind, Poll, ProviderFault, Sample, Series
-from modelrollout.domain.analysis import Source as Whose
+from modelrollout.domain.metrics import LATENCY
+from modelrollout.domain.metrics import Source as Whose
+from modelrollout.domain.polls import REQUESTS, Arm, ArmPod, FaultKind, Poll, ProviderFault, Sample, Series
 from modelrollout.measure import lookback
 from modelrollout.measure.lookback import Source, Span, look_back
 from modelrollout.measure.queries import MeasurePlan

@@ -9,9 +9,11 @@ import promql_parser
 import pytest
 
 from modelrollout.decide.blocks import OpenBlock, read_block
-from modelrollout.domain.analysis import MetricSettings, Poll, Sample, Source, Tally
+from modelrollout.domain.metrics import MetricSettings, Source
 from modelrollout.domain.parse_fields import Field
 from modelrollout.domain.parse_metrics import read_metrics
+from modelrollout.domain.polls import Poll, Sample
+from modelrollout.domain.tally import Tally
 from modelrollout.measure.queries import MeasurePlan, queries, read_series
 from modelrollout.measure.series import presets
 from tests.domain.test_parse_metrics import DRIFT, QUALITY, RATING, WAIT

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from modelrollout.decide.evidence import begin, enter_step
-from modelrollout.domain.analysis import Source
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Measure

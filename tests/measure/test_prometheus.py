@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, FaultKind, ProviderFault, Sample
+from modelrollout.domain.metrics import LATENCY
+from modelrollout.domain.polls import REQUESTS, TARGETS, FaultKind, ProviderFault, Sample
 from modelrollout.measure.asking import Asking
 from modelrollout.measure.prometheus import Prometheus
 from modelrollout.measure.provider_settings import ProviderSettings

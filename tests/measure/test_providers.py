@@ -8,9 +8,10 @@ import pytest
 
 from modelrollout.decide.plan import plan
 from modelrollout.decide.report import status_of
-from modelrollout.domain.analysis import Mode, ProviderFault
+from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.model_deployment import ModelDeployment
+from modelrollout.domain.polls import ProviderFault
 from modelrollout.measure.asking import Asking
 from modelrollout.measure.provider_settings import ProviderSettings
 from modelrollout.measure.providers import Providers, read_providers

@@ -2,7 +2,8 @@ from math import inf, nan
 
 import pytest
 
-from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, Arm, ArmPod, Arms, Sample
+from modelrollout.domain.metrics import LATENCY
+from modelrollout.domain.polls import REQUESTS, TARGETS, Arm, ArmPod, Arms, Sample
 from modelrollout.measure.queries import REVISION_SERIES_LABEL, literal, queries, quoted, read_series
 from tests.measure.arms import NEW, NEW_PATTERN, OLD, OLD_PATTERN, mlserver, query, traefik
 

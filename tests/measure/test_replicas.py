@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrollout.decide.blocks import read_block
-from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, FaultKind, Poll, ProviderFault, Sample, Series
+from modelrollout.domain.metrics import LATENCY
+from modelrollout.domain.polls import REQUESTS, TARGETS, FaultKind, Poll, ProviderFault, Sample, Series
 from modelrollout.measure.replicas import Answers, one_replica
 from tests.measure.arms import GATEWAY
 

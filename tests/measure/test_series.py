@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pytest
 
-from modelrollout.domain.analysis import BUILT_IN, Kind, Source
+from modelrollout.domain.metrics import BUILT_IN, Kind, Source
 from modelrollout.domain.signals import SeriesSelector
 from modelrollout.measure.series import parse_preset, presets, series_for
 from tests.measure.arms import preset

@@ -9,18 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelrollout.domain.analysis import (
-    REQUESTS,
-    TARGETS,
-    AnalysisSettings,
-    Arm,
-    ArmPod,
-    Arms,
-    FaultKind,
-    ProviderFault,
-    Sample,
-    Source,
-)
+from modelrollout.domain.analysis import AnalysisSettings
+from modelrollout.domain.metrics import Source
+from modelrollout.domain.polls import REQUESTS, TARGETS, Arm, ArmPod, Arms, FaultKind, ProviderFault, Sample
 from modelrollout.measure.asking import Asking
 from modelrollout.measure.prometheus import Row, Rows
 from modelrollout.measure.queries import MeasurePlan, Query, queries

@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from modelrollout.domain.analysis import AnalysisSettings, MetricSettings, Source
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.durations import duration_text
 from modelrollout.domain.fragment import Fragment
+from modelrollout.domain.metrics import MetricSettings, Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.parse import analysis_settings
 from modelrollout.simulate.scenario import Lognormal, Scenario, Version

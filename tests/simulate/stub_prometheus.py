@@ -6,7 +6,8 @@ It knows the four matchers and one range, no functions; a real one is asked else
 import re
 from collections.abc import Callable, Iterable
 
-from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, Sample
+from modelrollout.domain.metrics import LATENCY
+from modelrollout.domain.polls import REQUESTS, TARGETS, Sample
 from modelrollout.simulate.scraped import Scraped
 from tests.measure.http_server import Asked, matrix
 

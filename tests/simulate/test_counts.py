@@ -6,10 +6,13 @@ from itertools import accumulate
 from math import inf
 from typing import NamedTuple
 
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import absorb, begin, enter_step, measure_since, polls_due
-from modelrollout.decide.growth import Counted, grown
-from modelrollout.domain.analysis import LATENCY, REQUESTS, Tally
+from modelrollout.decide.growth import grown
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.metrics import LATENCY
+from modelrollout.domain.polls import REQUESTS
+from modelrollout.domain.tally import Tally
 from modelrollout.simulate.scraped import Scraped
 from tests.decide.simulated import ARMS, BOUNDS, TARGET, World
 from tests.simulate.specs import QUICK

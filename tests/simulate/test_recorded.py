@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from modelrollout.domain.analysis import Action
+from modelrollout.domain.judgement import Action
 from modelrollout.simulate.chance import binomial
 from modelrollout.simulate.deployment_file import Unreadable
 from modelrollout.simulate.recorded import Count, Interval, judge_recorded, read_recorded, retell_recorded

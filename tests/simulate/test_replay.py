@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelrollout.__main__ import main
-from modelrollout.domain.analysis import Action, Source
 from modelrollout.domain.intent_document import timestamp
+from modelrollout.domain.judgement import Action
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment, RolloutPlan, RouterName, Step, Traffic
 from modelrollout.domain.parse import parse
 from modelrollout.simulate.recorded import told_by

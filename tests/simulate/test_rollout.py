@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from modelrollout.domain.analysis import Mode, OnHoldTimeout, OnInconclusive, Source
+from modelrollout.domain.analysis import Mode, OnHoldTimeout, OnInconclusive
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import Pause, RolloutPlan, RouterName, Step, Traffic
 from modelrollout.simulate.rollout import Ending, Run, roll_out
 from modelrollout.simulate.scenario import Lognormal, Scenario, Version

@@ -13,7 +13,6 @@ from typing import Any, assert_never
 
 from modelrollout.decide.plan import plan
 from modelrollout.decide.report import status_of
-from modelrollout.domain.analysis import FaultKind, ProviderFault, Tally
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence, RegressionFound, StableBefore
 from modelrollout.domain.fragment import EMPTY, Fragment
@@ -35,8 +34,10 @@ from modelrollout.domain.plan import (
     ShiftTraffic,
     SnapshotRevision,
 )
+from modelrollout.domain.polls import FaultKind, ProviderFault
 from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.revision import Snapshot
+from modelrollout.domain.tally import Tally
 from modelrollout.domain.traffic import RouteSeen, Routing
 from tests.builders import KEY, a_snapshot
 from tests.crds import schema

@@ -9,19 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from modelrollout.decide.increments import cleaned, increase
-from modelrollout.domain.analysis import (
-    BAD_PART,
-    REQUESTS,
-    SUM_PART,
-    TARGETS,
-    VALUE_PART,
-    Arm,
-    Arms,
-    Poll,
-    Sample,
-    Series,
-    Tally,
-)
+from modelrollout.domain.polls import BAD_PART, REQUESTS, SUM_PART, TARGETS, VALUE_PART, Arm, Arms, Poll, Sample, Series
+from modelrollout.domain.tally import Tally
 
 LEAST_PER_ARM = 5
 MOST_SECONDS = 60.0

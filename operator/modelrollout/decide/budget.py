@@ -21,8 +21,9 @@ from modelrollout.decide.burn import (
     canary_burning,
     window_start,
 )
-from modelrollout.domain.analysis import NO_REQUESTS, AnalysisSettings, Block, Tally
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence, GuardrailFired, Span
+from modelrollout.domain.tally import NO_REQUESTS, Block, Tally
 
 GUARDRAIL = "burn"
 SPAN = 15.0

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from math import exp, log1p, sqrt
 from typing import NamedTuple
 
-from modelrollout.domain.analysis import Margin
+from modelrollout.domain.metrics import Margin
 
 SCALES = (1, 4, 20)
 PRIOR_FREEDOM = 30.0

@@ -18,8 +18,9 @@ from math import log
 
 from modelrollout.decide import mixture
 from modelrollout.decide.mixture import Grid
-from modelrollout.domain.analysis import AnalysisSettings, Tally
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence, GuardrailFired, LimitEvidence
+from modelrollout.domain.tally import Tally
 
 GUARDRAIL = "slo"
 STABLE_UNHEALTHY = log(10)

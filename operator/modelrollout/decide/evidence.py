@@ -11,22 +11,14 @@ from math import inf
 
 from modelrollout.decide import blocks, mixture
 from modelrollout.decide.blocks import OpenBlock
-from modelrollout.decide.growth import ALL, LONG_STEP, counted, fresh_tests, grown, with_new_part
+from modelrollout.decide.counted import counted
+from modelrollout.decide.growth import ALL, LONG_STEP, fresh_tests, grown, with_new_part
 from modelrollout.decide.increments import spacing
-from modelrollout.domain.analysis import (
-    BAD,
-    NO_REQUESTS,
-    REQUESTS,
-    TARGETS,
-    AnalysisSettings,
-    Arms,
-    Kind,
-    MetricSettings,
-    Mode,
-    Poll,
-    ProviderFault,
-)
+from modelrollout.domain.analysis import AnalysisSettings, Mode
 from modelrollout.domain.evidence import Evidence, LimitEvidence, MetricEvidence, Scatter
+from modelrollout.domain.metrics import Kind, MetricSettings
+from modelrollout.domain.polls import BAD, REQUESTS, TARGETS, Arms, Poll, ProviderFault
+from modelrollout.domain.tally import NO_REQUESTS
 
 DEFAULT_SCRAPE_INTERVAL = 15.0
 PROBING_POLLS = 5

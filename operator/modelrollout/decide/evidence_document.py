@@ -20,7 +20,6 @@ from modelrollout.decide.document_values import (
     vector_out,
     whole,
 )
-from modelrollout.domain.analysis import Block, FaultKind, Kind, ProviderFault, Tally
 from modelrollout.domain.evidence import (
     Evidence,
     GaugeEvidence,
@@ -33,6 +32,9 @@ from modelrollout.domain.evidence import (
     StableBefore,
     TestEvidence,
 )
+from modelrollout.domain.metrics import Kind
+from modelrollout.domain.polls import FaultKind, ProviderFault
+from modelrollout.domain.tally import Block, Tally
 
 SCHEMA = 1
 

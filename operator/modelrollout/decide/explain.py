@@ -8,7 +8,9 @@ from math import inf
 
 from modelrollout.decide import mixture
 from modelrollout.decide.preview import Preview
-from modelrollout.domain.analysis import Action, AnalysisSettings, Figures, Mode, Tally
+from modelrollout.domain.analysis import AnalysisSettings, Mode
+from modelrollout.domain.judgement import Action, Figures
+from modelrollout.domain.tally import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

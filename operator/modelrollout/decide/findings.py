@@ -10,23 +10,13 @@ from modelrollout.decide import explain, mixture
 from modelrollout.decide.growth import margin_of
 from modelrollout.decide.preview import Preview
 from modelrollout.decide.standing import MetricStanding, Standing, ratio_interval
-from modelrollout.domain.analysis import (
-    ERRORS,
-    NO_REQUESTS,
-    REQUESTS,
-    Action,
-    AnalysisSettings,
-    Block,
-    Figures,
-    Judgement,
-    Kind,
-    MetricVerdict,
-    Mode,
-    ProviderFault,
-    Verdict,
-)
+from modelrollout.domain.analysis import AnalysisSettings, Mode
 from modelrollout.domain.evidence import Evidence, MetricEvidence
+from modelrollout.domain.judgement import Action, Figures, Judgement, MetricVerdict, Verdict
+from modelrollout.domain.metrics import ERRORS, Kind
+from modelrollout.domain.polls import REQUESTS, ProviderFault
 from modelrollout.domain.safeguards import Estimate
+from modelrollout.domain.tally import NO_REQUESTS, Block
 
 MISMATCHED_BLOCKS = 3
 MISSING_SCRAPES = 2

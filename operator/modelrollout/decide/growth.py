@@ -5,15 +5,14 @@ adds its log factors. What the counts cannot be (more bad requests than requests
 reported; missing data leaves a test as it was.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from math import inf, sqrt
-from typing import assert_never
 
 from modelrollout.decide import budget, dispersion, error_limit, gauges, histogram, intervals, mixture
-from modelrollout.decide.blocks import OpenBlock
+from modelrollout.decide.counted import Counted
 from modelrollout.decide.standing import standing
-from modelrollout.domain.analysis import AnalysisSettings, Arm, Arms, Block, Kind, Margin, MetricSettings, Tally
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import (
     Evidence,
     GaugeEvidence,
@@ -22,87 +21,14 @@ from modelrollout.domain.evidence import (
     Scatter,
     TestEvidence,
 )
-from modelrollout.domain.signals import Gauge, Score
+from modelrollout.domain.metrics import Kind, Margin, MetricSettings
+from modelrollout.domain.signals import Gauge
+from modelrollout.domain.tally import Block, Tally
 
 ALL = 100
 """The weight at which stable has no requests to compare with."""
 LONG_STEP = 600.0
 RECENT_BLOCKS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """A closed block's numbers."""
-
-    start: float
-    end: float
-    errors: Tally
-    histograms: Mapping[str, tuple[Mapping[float, float], Mapping[float, float]]]
-    """Cumulative buckets of canary and stable per histogram; here and below absent where they could not be read."""
-    ratios: Mapping[str, Tally] = field(default_factory=dict)
-    """Per ratio of the user's own."""
-    values: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
-    """Of canary and stable per gauge."""
-    carried: tuple[tuple[str, str, float], ...]
-    share: float | None = None
-    """The candidate's share that is expected; None: the step's weight."""
-    pods: tuple[int, int] = (0, 0)
-    """Ready pods of canary and stable at its end; zeros where they are not known."""
-
-
-def counted(
-    block: OpenBlock, arms: Arms, targets: frozenset[str] | None, answered: Iterable[MetricSettings]
-) -> Counted:
-    """The block with the counts of these targets only (None: of all), and of the metrics that were answered."""
-    histograms: dict[str, tuple[Mapping[float, float], Mapping[float, float]]] = {}
-    ratios: dict[str, Tally] = {}
-    values: dict[str, tuple[float | None, float | None]] = {}
-    for metric in answered:
-        name = metric.name
-        match metric.kind:
-            case Kind.HISTOGRAM:
-                histograms[name] = (
-                    block.buckets(name, arms.candidate, targets),
-                    block.buckets(name, arms.stable, targets),
-                )
-            case Kind.RATIO:
-                ratios[name] = _ratio(block, arms, targets, metric)
-            case Kind.GAUGE:
-                values[name] = (block.value(name, arms.candidate, targets), block.value(name, arms.stable, targets))
-            case _:
-                assert_never(metric.kind)
-    return Counted(
-        start=block.start,
-        end=block.end,
-        errors=block.errors(arms, targets),
-        histograms=histograms,
-        ratios=ratios,
-        values=values,
-        carried=block.requests_by_target(),
-        share=arms.share,
-        pods=(_ready(arms.candidate), _ready(arms.stable)),
-    )
-
-
-def _ready(arm: Arm) -> int:
-    return sum(pod.ready_at is not None and not pod.gone for pod in arm.pods)
-
-
-def _ratio(block: OpenBlock, arms: Arms, targets: frozenset[str] | None, metric: MetricSettings) -> Tally:
-    match metric.signal:
-        case None:
-            return block.errors(arms, targets)
-        case Score(low=low, high=high):
-            nc, canary = block.scores(metric.name, arms.candidate, targets)
-            ns, stable = block.scores(metric.name, arms.stable, targets)
-            return Tally(
-                x_canary=gauges.losses(nc, canary, low=low, high=high),
-                n_canary=nc,
-                x_stable=gauges.losses(ns, stable, low=low, high=high),
-                n_stable=ns,
-            )
-        case _:
-            return block.tally(metric.name, arms, targets)
 
 
 def fresh_tests(metric: MetricEvidence, parts: int, scatter: Scatter) -> tuple[TestEvidence, ...]:

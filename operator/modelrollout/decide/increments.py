@@ -12,7 +12,7 @@ from math import inf, isfinite
 from operator import lt
 from statistics import median
 
-from modelrollout.domain.analysis import Sample
+from modelrollout.domain.polls import Sample
 
 
 def cleaned(samples: Iterable[Sample], *, since: float = -inf, until: float = inf) -> tuple[Sample, ...]:

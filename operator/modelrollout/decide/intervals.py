@@ -23,7 +23,7 @@ from itertools import takewhile
 from math import exp, inf, lgamma, log, log1p, sqrt
 
 from modelrollout.decide.mixture import log_limit
-from modelrollout.domain.analysis import Tally
+from modelrollout.domain.tally import Tally
 
 LOG_RATIOS = tuple((-2 + 4 * i / 200) * log(10) for i in range(201))
 RATIOS = tuple(exp(log_r) for log_r in LOG_RATIOS)

@@ -13,15 +13,9 @@ from modelrollout.decide.evidence import is_compared, period
 from modelrollout.decide.findings import MISMATCHED_BLOCKS, MISSING_SCRAPES, Reading, Ruling
 from modelrollout.decide.preview import preview
 from modelrollout.decide.standing import proofs, standing, worse_gauges
-from modelrollout.domain.analysis import (
-    Action,
-    AnalysisSettings,
-    Judgement,
-    OnHoldTimeout,
-    OnInconclusive,
-    StepTiming,
-)
+from modelrollout.domain.analysis import AnalysisSettings, OnHoldTimeout, OnInconclusive, StepTiming
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.judgement import Action, Judgement
 
 STABLE_UNHEALTHY = "stableUnhealthy"
 BUDGET_SPENT = "budgetSpent"

@@ -17,8 +17,10 @@ from modelrollout.decide import histogram
 from modelrollout.decide.dispersion import PodCount, PodCounts, dispersion, pod_spread
 from modelrollout.decide.growth import fresh_tests
 from modelrollout.decide.increments import cleaned, spacing
-from modelrollout.domain.analysis import ERRORS, LATENCY, AnalysisSettings, Series
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence, MetricEvidence, Scatter, StableBefore
+from modelrollout.domain.metrics import ERRORS, LATENCY
+from modelrollout.domain.polls import Series
 from modelrollout.domain.safeguards import Estimate
 
 MOST_SPANS = 2160

@@ -9,8 +9,9 @@ from typing import Any
 
 from modelrollout.decide import mixture
 from modelrollout.decide.standing import loudest_of, ratio_interval
-from modelrollout.domain.analysis import MetricVerdict, Tally
 from modelrollout.domain.evidence import Evidence, MetricEvidence, TestEvidence
+from modelrollout.domain.judgement import MetricVerdict
+from modelrollout.domain.tally import Tally
 
 
 def metric_status(evidence: Evidence, found: MetricVerdict) -> dict[str, Any]:

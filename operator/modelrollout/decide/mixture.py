@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, expm1, inf, log, log1p
 
-from modelrollout.domain.analysis import Margin, Tally
+from modelrollout.domain.metrics import Margin
+from modelrollout.domain.tally import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

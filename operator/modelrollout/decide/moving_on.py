@@ -7,8 +7,9 @@ from modelrollout.decide.answers import PAUSED, SOON, act, commit, remembered_as
 from modelrollout.decide.capacity import candidate_need
 from modelrollout.decide.guards import time_to_get_ready, trouble_of
 from modelrollout.decide.view import View
-from modelrollout.domain import analysis
+from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason, Remark
+from modelrollout.domain.judgement import Action as Advice
 from modelrollout.domain.plan import Plan
 
 _ANALYSING = "The candidate is compared with stable."
@@ -64,7 +65,7 @@ def raise_weight(view: View) -> Plan | None:
         return act(view, Reason.ROUTE_NOT_ACCEPTED, _NOT_ACCEPTED)
     if view.first_step and view.outlook is None:
         return act(view, Reason.CHECKING_METRICS, Reason.CHECKING_METRICS.meaning)
-    enforced = view.settings.mode is analysis.Mode.ENFORCE
+    enforced = view.settings.mode is Mode.ENFORCE
     if view.first_step and view.obstacle is not None and enforced:
         return act(view, view.obstacle.reason, view.obstacle.message)
     changed = replace(
@@ -83,9 +84,9 @@ def advance(view: View) -> Plan | None:
         return act(view, Reason.PAUSED, PAUSED)
     by_time = judgement is None or judgement.observed
     if judgement is not None and not judgement.observed:
-        if judgement.action is analysis.Action.HOLD:
+        if judgement.action is Advice.HOLD:
             return act(view, Reason.HOLDING, _holding(judgement.reason))
-        if judgement.action is not analysis.Action.ADVANCE:
+        if judgement.action is not Advice.ADVANCE:
             return act(view, Reason.ANALYSING, _ANALYSING)
     elif (left := view.timing.min_duration - intent.elapsed(view.now)) > timedelta(0):
         lasts = f"The step lasts its minDuration; analysis.mode is {view.settings.mode}."

@@ -12,19 +12,10 @@ from math import inf
 from modelrollout.decide import mixture
 from modelrollout.decide.blocks import read_block
 from modelrollout.decide.preview import DOUBLED, requests_to_detect
-from modelrollout.domain.analysis import (
-    ERRORS,
-    REQUESTS,
-    TARGETS,
-    AnalysisSettings,
-    Arms,
-    Margin,
-    MetricSettings,
-    Poll,
-    ProviderFault,
-    StepTiming,
-)
+from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.conditions import Reason, Remark
+from modelrollout.domain.metrics import ERRORS, Margin, MetricSettings
+from modelrollout.domain.polls import REQUESTS, TARGETS, Arms, Poll, ProviderFault
 from modelrollout.domain.preflight import Absent, Preflight
 
 LOOKED_AT = timedelta(minutes=5)

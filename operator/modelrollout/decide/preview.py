@@ -9,8 +9,9 @@ from math import exp
 
 from modelrollout.decide import mixture
 from modelrollout.decide.growth import margin_of
-from modelrollout.domain.analysis import ERRORS, AnalysisSettings, Margin, StepTiming
+from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.metrics import ERRORS, Margin
 
 DOUBLED = 2.0
 FROM_NOTHING = 0.01

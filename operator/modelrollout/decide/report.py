@@ -10,11 +10,11 @@ from typing import Any
 
 from modelrollout.decide.metric_status import metric_status
 from modelrollout.decide.verdicts import Circumstances, findings, phase_of
-from modelrollout.domain.analysis import Action, Judgement
 from modelrollout.domain.conditions import GIVEN_UP, ConditionStatus, ConditionType, Phase, Reason
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent_document import command_document, rollout_document, timestamp
+from modelrollout.domain.judgement import Action, Judgement
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Checkpoint, Outcome, Plan

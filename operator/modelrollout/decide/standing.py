@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from math import inf
 
 from modelrollout.decide import gauges, intervals, mixture
-from modelrollout.domain.analysis import AnalysisSettings, Kind, MetricSettings
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence, MetricEvidence, TestEvidence
+from modelrollout.domain.metrics import Kind, MetricSettings
 
 INTERVAL_ALPHA = 0.05
 """Of intervals in reports: 95 %."""

@@ -6,9 +6,10 @@ from datetime import timedelta
 from modelrollout.decide.answers import SOON, act, commit, start
 from modelrollout.decide.guards import candidate_failure, stable_lost
 from modelrollout.decide.view import View
-from modelrollout.domain import analysis
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.intent import Aborted
+from modelrollout.domain.judgement import Action as Advice
+from modelrollout.domain.judgement import Verdict
 from modelrollout.domain.plan import Action, Checkpoint, Plan
 
 _GUARDRAILS = {"guardrail:slo": Reason.ERROR_RATE_TOO_HIGH, "guardrail:burn": Reason.ERROR_BUDGET_BURNING}
@@ -25,9 +26,9 @@ def take_back_failed(view: View) -> Plan | None:
 
 def abort_on_regression(view: View) -> Plan | None:
     judgement = view.judgement
-    if judgement is None or judgement.observed or judgement.action is not analysis.Action.ROLLBACK:
+    if judgement is None or judgement.observed or judgement.action is not Advice.ROLLBACK:
         return None
-    worse = Reason.REGRESSED if judgement.verdict is analysis.Verdict.FAIL else Reason.INCONCLUSIVE
+    worse = Reason.REGRESSED if judgement.verdict is Verdict.FAIL else Reason.INCONCLUSIVE
     reason = _GUARDRAILS.get(judgement.reason, worse)
     message = f"{judgement.sentence} Apply another spec, or use the retry command.".strip()
     return _take_back(view, reason, message)

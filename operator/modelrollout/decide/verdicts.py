@@ -10,9 +10,9 @@ from datetime import datetime
 
 from modelrollout.decide.guards import trouble_of
 from modelrollout.decide.view import SETTLED_AFTER, UNANSWERED
-from modelrollout.domain.analysis import Verdict
 from modelrollout.domain.conditions import ConditionStatus, ConditionType, Phase, Reason, Remark
 from modelrollout.domain.intent import Intent
+from modelrollout.domain.judgement import Verdict
 from modelrollout.domain.model_deployment import InvalidSpec
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Outcome, Plan

@@ -8,11 +8,13 @@ from modelrollout.decide import preflight
 from modelrollout.decide.capacity import candidate_wish, stable_wish
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.judge import judge
-from modelrollout.domain import analysis
-from modelrollout.domain.analysis import ERRORS, AnalysisSettings, Judgement, Mode, StepTiming
+from modelrollout.domain.analysis import AnalysisSettings, Mode, StepTiming
 from modelrollout.domain.conditions import Remark
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.intent import Intent
+from modelrollout.domain.judgement import Action as Advice
+from modelrollout.domain.judgement import Judgement
+from modelrollout.domain.metrics import ERRORS
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName, Step
 from modelrollout.domain.observed import Observed, Workload
 from modelrollout.domain.parse import analysis_settings
@@ -215,7 +217,7 @@ class View:
             paused=self.pause,
             lag=self.lag,
         )
-        return judged if self.compared or judged.action is analysis.Action.ROLLBACK else None
+        return judged if self.compared or judged.action is Advice.ROLLBACK else None
 
     @cached_property
     def pause(self) -> timedelta:

@@ -6,8 +6,10 @@ Pure nouns. How evidence grows is in `decide/evidence.py`, how it is stored in
 
 from dataclasses import dataclass
 
-from modelrollout.domain.analysis import NO_REQUESTS, Block, Kind, ProviderFault, Tally
+from modelrollout.domain.metrics import Kind
+from modelrollout.domain.polls import ProviderFault
 from modelrollout.domain.preflight import Preflight
+from modelrollout.domain.tally import NO_REQUESTS, Block, Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 from modelrollout import names
-from modelrollout.domain.analysis import AnalysisSettings, Source
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.fragment import EMPTY, Fragment
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import (
     GatewayApi,
     InvalidSpec,

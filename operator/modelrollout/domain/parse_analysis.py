@@ -5,13 +5,8 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from modelrollout.domain.analysis import (
-    AnalysisSettings,
-    Mode,
-    OnHoldTimeout,
-    OnInconclusive,
-    Source,
-)
+from modelrollout.domain.analysis import AnalysisSettings, Mode, OnHoldTimeout, OnInconclusive
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.parse_fields import Field, Wrong
 from modelrollout.domain.parse_metrics import read_metrics
 from modelrollout.domain.parse_safeguards import guardrails, overdispersion, pod_spread

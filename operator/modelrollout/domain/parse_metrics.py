@@ -6,7 +6,7 @@ another namespace is refused here, as the CRD does, for objects that are older t
 
 import re
 
-from modelrollout.domain.analysis import (
+from modelrollout.domain.metrics import (
     BUILT_IN,
     TAKEN_NAMES,
     Kind,

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from modelrollout.domain.analysis import Judgement
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.intent import Intent
+from modelrollout.domain.judgement import Judgement
 from modelrollout.domain.traffic import Routing
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from modelrollout.domain.analysis import ProviderFault
+from modelrollout.domain.polls import ProviderFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

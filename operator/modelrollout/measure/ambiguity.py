@@ -7,7 +7,7 @@ are, but for those that a scrape adds. The twins of an HA pair differ in their r
 from collections import defaultdict
 from collections.abc import Mapping
 
-from modelrollout.domain.analysis import FaultKind, ProviderFault, Series
+from modelrollout.domain.polls import FaultKind, ProviderFault, Series
 
 _ADDED = frozenset({"job", "endpoint", "container", "service", "prometheus"})
 """Labels by which jobs that scrape the same address differ."""

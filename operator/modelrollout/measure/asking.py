@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from modelrollout.domain.analysis import REQUESTS, Poll, ProviderFault, Series
+from modelrollout.domain.polls import REQUESTS, Poll, ProviderFault, Series
 from modelrollout.measure.ambiguity import Answers, told_apart
 from modelrollout.measure.prometheus import Rows
 from modelrollout.measure.queries import MeasurePlan, Query, queries, read_series

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from modelrollout.domain.analysis import ProviderFault
+from modelrollout.domain.polls import ProviderFault
 
 FAILURES = 5
 """In a row. A poll asks two or three queries."""

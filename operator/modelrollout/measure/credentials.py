@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from modelrollout.domain.analysis import FaultKind
+from modelrollout.domain.polls import FaultKind
 from modelrollout.measure.faults import Unusable, unusable
 from modelrollout.measure.provider_settings import ProviderSettings
 

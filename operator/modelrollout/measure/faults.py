@@ -3,7 +3,7 @@
 Nothing of a query's answer, of a request and of a credential is ever in a message.
 """
 
-from modelrollout.domain.analysis import FaultKind, ProviderFault
+from modelrollout.domain.polls import FaultKind, ProviderFault
 
 OF_ONE_THAT_ANSWERS = frozenset(
     {FaultKind.REFUSED, FaultKind.TOO_LARGE, FaultKind.WRONG_TYPE, FaultKind.PARTIAL, FaultKind.CLOCK}

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelrollout.domain.analysis import AnalysisSettings, Kind, Mode, Source
+from modelrollout.domain.analysis import AnalysisSettings, Mode
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.fragment import Fragment
+from modelrollout.domain.metrics import Kind, Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.signals import Expression, Gauge

@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Protocol
 
 from modelrollout.decide.lookback import Counters, History
-from modelrollout.domain.analysis import BAD, LATENCY, REQUESTS, Arm, Arms, MetricSettings, Poll, Sample, Series
+from modelrollout.domain.metrics import LATENCY, MetricSettings
+from modelrollout.domain.polls import BAD, REQUESTS, Arm, Arms, Poll, Sample, Series
 from modelrollout.measure.queries import MeasurePlan
 from modelrollout.measure.series import SeriesPreset
 

@@ -13,22 +13,13 @@ from modelrollout.decide.blocks import LEAST_LOOKBACK
 from modelrollout.decide.evidence import absorb, measure_since
 from modelrollout.decide.lookback import History, informed
 from modelrollout.decide.preflight import LOOKED_AT, seen
-from modelrollout.domain.analysis import (
-    REQUESTS,
-    AnalysisSettings,
-    Arm,
-    ArmPod,
-    Arms,
-    FaultKind,
-    Kind,
-    Poll,
-    ProviderFault,
-    Source,
-)
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.metrics import Kind, Source
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.plan import Measure
+from modelrollout.domain.polls import REQUESTS, Arm, ArmPod, Arms, FaultKind, Poll, ProviderFault
 from modelrollout.domain.preflight import Preflight
 from modelrollout.measure.instruments import Instruments
 from modelrollout.measure.lookback import Source as LookBackSource

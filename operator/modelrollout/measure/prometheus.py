@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
-from modelrollout.domain.analysis import FaultKind, ProviderFault, Sample
+from modelrollout.domain.polls import FaultKind, ProviderFault, Sample
 from modelrollout.measure.breaker import Breaker, State
 from modelrollout.measure.credentials import Credentials
 from modelrollout.measure.faults import OF_ONE_THAT_ANSWERS, Unusable, fault, too_late

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Mapping
 
-from modelrollout.domain.analysis import DEFAULT_PROVIDER, FaultKind, Mode, ProviderFault
+from modelrollout.domain.analysis import DEFAULT_PROVIDER, Mode
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.model_deployment import ModelDeployment
+from modelrollout.domain.polls import FaultKind, ProviderFault
 from modelrollout.measure.asking import Asking
 from modelrollout.measure.breaker import State
 from modelrollout.measure.prometheus import OnQuery, Prometheus

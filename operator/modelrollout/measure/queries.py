@@ -12,21 +12,8 @@ from math import ceil, inf, isfinite
 from typing import assert_never
 
 from modelrollout.decide.histogram import numeric_le
-from modelrollout.domain.analysis import (
-    BAD,
-    BAD_PART,
-    REQUESTS,
-    SUM_PART,
-    TARGETS,
-    VALUE_PART,
-    Arm,
-    Arms,
-    Kind,
-    MetricSettings,
-    Sample,
-    Series,
-    Source,
-)
+from modelrollout.domain.metrics import Kind, MetricSettings, Source
+from modelrollout.domain.polls import BAD, BAD_PART, REQUESTS, SUM_PART, TARGETS, VALUE_PART, Arm, Arms, Sample, Series
 from modelrollout.domain.preflight import Absent
 from modelrollout.domain.signals import Buckets, Counts, Expression, Gauge, Score, SeriesSelector, Signal
 from modelrollout.measure.promql import Unsafe, confined

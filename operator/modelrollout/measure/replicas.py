@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from modelrollout.domain.analysis import ProviderFault, Series
+from modelrollout.domain.polls import ProviderFault, Series
 
 Answers = Mapping[str, tuple[Series, ...] | ProviderFault]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from modelrollout.domain.analysis import Source
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.signals import UNITS, SeriesSelector
 
 _OPERATORS = ("=", "!=", "=~", "!~")

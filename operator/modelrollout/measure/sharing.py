@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from modelrollout.domain.analysis import FaultKind, ProviderFault
+from modelrollout.domain.polls import FaultKind, ProviderFault
 from modelrollout.measure.asking import AnswersQueries
 from modelrollout.measure.prometheus import Row, Rows
 from modelrollout.measure.queries import Query, Selector

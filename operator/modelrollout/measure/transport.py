@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from modelrollout.domain.analysis import FaultKind
+from modelrollout.domain.polls import FaultKind
 from modelrollout.measure.credentials import Credentials
 from modelrollout.measure.faults import Unusable, too_late, unusable
 from modelrollout.measure.provider_settings import ProviderSettings

@@ -1,7 +1,8 @@
 """What stable did before a rollout, out of simulated or recorded counters: the operator's look back at them."""
 
 from modelrollout.decide.lookback import Counters, History
-from modelrollout.domain.analysis import LATENCY, REQUESTS, Poll, Source
+from modelrollout.domain.metrics import LATENCY, Source
+from modelrollout.domain.polls import REQUESTS, Poll
 
 
 def history_of(poll: Poll, stable: str, source: Source) -> History:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from modelrollout.decide.evidence import absorb, measure_since
 from modelrollout.decide.lookback import informed
-from modelrollout.domain.analysis import Arm, Arms
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.model_deployment import ModelDeployment
+from modelrollout.domain.polls import Arm, Arms
 from modelrollout.simulate.before import history_of
 from modelrollout.simulate.deployment_file import Unreadable
 from modelrollout.simulate.retell import Ask, PastRollout, PastStep, Retold, Telling, retell

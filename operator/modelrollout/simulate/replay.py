@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from math import ceil
 
 from modelrollout import names
-from modelrollout.domain.analysis import ProviderFault, Source
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed, Pod, Workload
+from modelrollout.domain.polls import ProviderFault
 from modelrollout.measure.instruments import Instruments
 from modelrollout.measure.prober import PrometheusProber
 from modelrollout.measure.prometheus import Prometheus

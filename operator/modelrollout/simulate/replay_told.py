@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from modelrollout.domain.analysis import Action
 from modelrollout.domain.intent_document import timestamp
+from modelrollout.domain.judgement import Action
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.simulate.retell import Retold
 from modelrollout.simulate.tables import Page, Table, seconds_text

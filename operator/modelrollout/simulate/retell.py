@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 from modelrollout.decide.evidence import polls_due
 from modelrollout.decide.view import View
-from modelrollout.domain.analysis import Action, Judgement
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import EMPTY
 from modelrollout.domain.intent import Intent
+from modelrollout.domain.judgement import Action, Judgement
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed, Workload
 from modelrollout.domain.plan import Measure

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
-from modelrollout.domain.analysis import Action, Judgement
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.intent import Intent
+from modelrollout.domain.judgement import Action, Judgement
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.plan import Plan
 from modelrollout.simulate.scenario import Scenario

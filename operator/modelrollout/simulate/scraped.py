@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
 
-from modelrollout.domain.analysis import LATENCY, REQUESTS, TARGETS, Poll, Sample, Series
+from modelrollout.domain.metrics import LATENCY
+from modelrollout.domain.polls import REQUESTS, TARGETS, Poll, Sample, Series
 
 GOOD_CODE, BAD_CODE = "200", "500"
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from modelrollout.domain.analysis import AnalysisSettings, Kind, Mode, Source
+from modelrollout.domain.analysis import AnalysisSettings, Mode
+from modelrollout.domain.metrics import Kind, Source
 from modelrollout.simulate.rollout import Ending
 from modelrollout.simulate.scenario import Scenario, Version
 from modelrollout.simulate.study import CONFIDENCE, Runs, Spread, Study, upper_bound

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import inf
 from random import Random
 
-from modelrollout.domain.analysis import Poll
+from modelrollout.domain.polls import Poll
 from modelrollout.simulate.chance import binomial, poisson, shared_out
 from modelrollout.simulate.scenario import Scenario, Version
 from modelrollout.simulate.scraped import Scraped

@@ -13,10 +13,11 @@ from typing import assert_never
 from modelrollout.decide.evidence import absorb, measure_since
 from modelrollout.decide.lookback import informed
 from modelrollout.decide.plan import plan
-from modelrollout.domain.analysis import AnalysisSettings, Arm, ArmPod, Arms, Kind, Source
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import EMPTY
 from modelrollout.domain.intent import Intent
+from modelrollout.domain.metrics import Kind, Source
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName
 from modelrollout.domain.observed import Autoscaler, Observed, Pod, Workload
 from modelrollout.domain.plan import (
@@ -32,6 +33,7 @@ from modelrollout.domain.plan import (
     ShiftTraffic,
     SnapshotRevision,
 )
+from modelrollout.domain.polls import Arm, ArmPod, Arms
 from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.revision import Snapshot
 from modelrollout.domain.traffic import RouteSeen
