@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 JOB = "train-sentiment"
 SOURCES = (
     "__init__.py",
+    "dictionary.py",
     "models.py",
     "reviews.py",
     "served/cleaned_runtime.py",

@@ -4,18 +4,23 @@ Right, and ten times slower: an edit distance in plain Python for each pair, als
 `words.txt`, the words it knows, lies beside it in the model's folder.
 """
 
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-KNOWN = Path(__file__).with_name("words.txt").read_text().split()
+
+@cache
+def known_words() -> tuple[str, ...]:
+    return tuple(Path(__file__).with_name("words.txt").read_text().split())
 
 
 def clean(text: str) -> str:
-    return " ".join(corrected(word) for word in text.split())
+    return " ".join(corrected(word, known_words()) for word in text.split())
 
 
-def corrected(word: str) -> str:
+def corrected(word: str, known: Sequence[str]) -> str:
     plain = word.strip(".,").lower()
-    nearest = min(KNOWN, key=lambda known: edits(plain, known))
+    nearest = min(known, key=lambda other: edits(plain, other))
     return nearest if edits(plain, nearest) == 1 else word
 
 

@@ -91,7 +91,7 @@ def test_version_3_corrects_one_slip_of_the_finger(tmp_path: Path) -> None:
 
 
 def test_version_3_knows_every_word_of_praise_and_blame(tmp_path: Path) -> None:
-    assert set(cleaning_in(saved("3", tmp_path)).KNOWN) > {*GOOD, *BAD}
+    assert set(cleaning_in(saved("3", tmp_path)).known_words()) > {*GOOD, *BAD}
 
 
 def test_version_4_chokes_on_letters_that_are_not_ascii(tmp_path: Path) -> None:
