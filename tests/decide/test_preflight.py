@@ -75,6 +75,27 @@ def why(looked: Preflight) -> str:
 # ------------------------------------------------------------------ what is seen
 
 
+def aged(series: Series, seconds: float) -> Series:
+    """Without what was scraped in the last `seconds`, as a remote write brings it."""
+    return replace(series, samples=tuple(sample for sample in series.samples if sample.t <= END - seconds))
+
+
+@pytest.mark.parametrize("arms", [SERVERS, GATEWAY], ids=["servers", "gateway"])
+def test_samples_that_come_too_late_are_told_with_what_to_set(arms: Arms) -> None:
+    late = look(arms, requests=(aged(rising(10), 90),), targets=(aged(witness(), 90),))
+    assert late.late == pytest.approx(91, abs=15)
+    assert why(late).startswith("NoData: Prometheus' newest sample is 9") and "raise its lag" in why(late)
+
+
+def test_one_missed_scrape_is_not_late() -> None:
+    looked = look(requests=(aged(rising(10), 31),), targets=(aged(witness(), 31),))
+    assert looked.late == 0.0 and obstacle(looked) is None
+
+
+def test_one_arm_s_old_series_is_not_late_while_others_are_fresh() -> None:
+    assert look(requests=(aged(rising(10), 200), rising(1, bad=True)), targets=(witness(),)).late == 0.0
+
+
 def test_a_look_counts_what_stable_did_in_the_last_minutes() -> None:
     looked = look()
     assert looked.requests == pytest.approx(3300, rel=0.05) and looked.bad == pytest.approx(300, rel=0.06)

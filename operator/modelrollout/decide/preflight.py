@@ -11,6 +11,7 @@ from math import inf
 
 from modelrollout.decide import mixture
 from modelrollout.decide.blocks import read_block
+from modelrollout.decide.increments import spacing
 from modelrollout.decide.preview import DOUBLED, requests_to_detect
 from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.conditions import Reason, Remark
@@ -24,6 +25,8 @@ AGAIN = timedelta(seconds=15)
 """After a look that keeps the first step from beginning."""
 SCRAPED_WITHIN = timedelta(seconds=60)
 """After this long a ready pod has been discovered and scraped, at the longest interval that is allowed for."""
+FRESH, SCRAPES = 15.0, 3
+"""Seconds and scrapes after which samples are late: more than a target that answers slowly or misses one."""
 FLOWING = 20
 """Requests of stable from which on a series that each of them would raise is absent, not late."""
 
@@ -50,6 +53,7 @@ def seen(poll: Poll, arms: Arms, settings: AnalysisSettings, series: Mapping[str
         faults=tuple(dict.fromkeys(answer for answer in poll.answers.values() if isinstance(answer, ProviderFault))),
         absent=absent,
         unscraped=_unscraped(poll, arms, series),
+        late=_late(poll),
         needs=series[REQUESTS].needs if REQUESTS in series else "",
     )
 
@@ -85,6 +89,16 @@ def _unscraped(poll: Poll, arms: Arms, series: Mapping[str, Absent]) -> str:
     )
 
 
+def _late(poll: Poll) -> float:
+    """Seconds since the newest sample, where that is more than some scrapes."""
+    answers = [poll.answers.get(name) for name in (TARGETS, REQUESTS)]
+    samples = [each.samples for answer in answers if isinstance(answer, tuple) for each in answer if each.samples]
+    if not samples:
+        return 0.0
+    age = poll.at - max(each[-1].t for each in samples)
+    return age if age > max(FRESH, SCRAPES * (spacing(samples) or 0.0)) else 0.0
+
+
 def obstacle(looked: Preflight) -> Remark | None:
     """What keeps the first step from beginning, or None."""
     if looked.instruments:
@@ -97,6 +111,12 @@ def obstacle(looked: Preflight) -> Remark | None:
         return Remark(reason=Reason.PROVIDER_ERROR, message=message)
     if looked.unscraped:
         return Remark(reason=Reason.NO_METRICS, message=looked.unscraped)
+    if looked.late:
+        message = (
+            f"Prometheus' newest sample is {looked.late:.0f} s older than it should be. If it is fed by remote write, "
+            "let the operator's administrator raise its lag by that; otherwise see why it stopped scraping."
+        )
+        return Remark(reason=Reason.NO_DATA, message=message)
     if looked.absent and looked.requests >= FLOWING:
         missing = looked.absent[0]
         needs = f" It needs {missing.needs}." if missing.needs else ""

@@ -29,6 +29,8 @@ class Preflight:
     absent: tuple[Absent, ...] = ()
     unscraped: str = ""
     """What Prometheus does not scrape and should; empty: it scrapes something."""
+    late: float = 0.0
+    """Seconds by which the newest sample is older than it should be; 0: it is fresh."""
     instruments: str = ""
     """Why the two revisions are not measured alike; empty: they are."""
     needs: str = ""
