@@ -61,10 +61,20 @@ def test_a_ratio_is_told_as_far_as_it_is_known(changes: dict[str, Any], told: st
 
 
 def test_an_advance_at_the_deadline_says_that_nothing_is_proven_and_what_it_would_take() -> None:
-    told = replace(TOLD, action=Action.ADVANCE, reason="deadline", n_canary=2100)
+    fine = replace(FIGURES, value=0.01, counts=replace(FIGURES.counts, x_canary=93))
+    told = replace(TOLD, action=Action.ADVANCE, reason="deadline", n_canary=2100, figures=fine)
     assert sentence(told, SETTINGS) == (
         "Advancing from 20 % at the deadline: no evidence of a regression, not proven "
         "(a doubling of errors needs 5 045 candidate requests, 2 100 seen)."
+    )
+
+
+def test_an_advance_with_a_rate_above_the_tolerated_one_asks_for_a_look() -> None:
+    slow = replace(FIGURES, metric="latency", edge=0.05, value=0.15, threshold=0.1)
+    told = replace(TOLD, action=Action.ADVANCE, reason="deadline", n_canary=352, figures=slow)
+    assert sentence(told, SETTINGS).endswith(
+        "352 seen). Watch `latency above 0.05 s`: candidate 15.00 % of 9 284 is above the tolerated 10.00 %, "
+        "by too few requests to tell."
     )
 
 

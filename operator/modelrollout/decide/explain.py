@@ -53,7 +53,8 @@ def _said(told: Told, settings: AnalysisSettings) -> str:
         case Action.ADVANCE if told.reason == "proven":
             return f"Advancing from {weight} %: proven not worse{_beside(figures)}."
         case Action.ADVANCE:
-            return f"Advancing from {weight} % at the deadline: no evidence of a regression, not proven{_needed(told)}."
+            unproven = f"Advancing from {weight} % at the deadline: no evidence of a regression, not proven"
+            return f"{unproven}{_needed(told)}.{_doubtful(figures)}"
         case Action.HOLD:
             limit = _duration(settings.hold_timeout.total_seconds())
             wish = f" Held longer than {limit}: promote or abort." if told.expired else ""
@@ -154,6 +155,16 @@ def _beside(figures: Figures | None) -> str:
     return (
         f" (`{_metric(figures)}` candidate {_rate(figures.value)} of {_count(figures.counts.n_canary)}, "
         f"stable {_rate(figures.stable_value)} of {_count(figures.counts.n_stable)})"
+    )
+
+
+def _doubtful(figures: Figures | None) -> str:
+    """A rate that would be too high, were it not of so few requests: worth a look."""
+    if figures is None or figures.value is None or figures.threshold is None or figures.value <= figures.threshold:
+        return ""
+    return (
+        f" Watch `{_metric(figures)}`: candidate {_rate(figures.value)} of {_count(figures.counts.n_canary)} is above "
+        f"the tolerated {_rate(figures.threshold)}, by too few requests to tell."
     )
 
 
