@@ -226,6 +226,18 @@ def test_latency_edges_are_fixed_from_stables_first_thousand_requests() -> None:
     assert evidence.metrics[1].profile == ()
 
 
+def test_a_bound_that_not_every_block_has_is_no_edge() -> None:
+    """As where a resolution became too coarse for it: what it counted before is of fewer requests than there were."""
+    evidence = in_step()
+    for i, bounds in enumerate(((0.25, 0.5, inf), (0.25, inf), (), (0.25, 0.5, inf))):
+        stable = {bound: 500.0 if bound == inf else 400.0 for bound in bounds}
+        errors = Tally(n_canary=100, n_stable=500)
+        at = 65.0 + i
+        block = Counted(start=at, end=at + 1, errors=errors, histograms={LATENCY: ({}, stable)}, carried=())
+        evidence = grown(evidence, SETTINGS, block)
+    assert evidence.metrics[1].edges == (0.25,)
+
+
 def test_evidence_for_other_metrics_does_not_fit() -> None:
     assert fits(in_step(), SETTINGS)
     assert not fits(in_step(), replace(SETTINGS, metrics=SETTINGS.metrics[:1]))

@@ -113,6 +113,28 @@ def test_what_lasts_is_told_before_what_may_pass() -> None:
     assert why(look(requests=DOWN, latency=REFUSED)).startswith("NoMetrics")
 
 
+def buckets(*bounds: float, revision: str = "old") -> tuple[Series, ...]:
+    return tuple(replace(rising(10, revision=revision), le=bound) for bound in (*bounds, inf))
+
+
+def with_edges(*edges: float) -> AnalysisSettings:
+    return AnalysisSettings(metrics=(MetricSettings.of("latency", edges=edges),))
+
+
+def test_an_edge_at_which_no_bucket_ends_is_told_with_those_next_to_it() -> None:
+    told = why(look(settings=with_edges(0.25, 0.3), latency=buckets(0.25, 0.5, 1.0)))
+    assert told.startswith("NoMetrics: spec.analysis.metrics: edges of latency: no bucket of stable's histogram ends")
+    assert "at 0.3 s" in told
+    assert "Write 0.25 or 0.5 instead" in told
+    assert "Write 1 instead" in why(look(settings=with_edges(7.0), latency=buckets(0.25, 0.5, 1.0)))
+
+
+def test_edges_at_which_buckets_end_stand_in_nobodys_way() -> None:
+    """0.3 s out of 300 ms is not quite 0.3."""
+    assert obstacle(look(settings=with_edges(0.1 + 0.2, 1.0), latency=buckets(0.3, 1.0))) is None
+    assert look(settings=with_edges(0.3), latency=buckets(0.25, revision="new")).uncounted == ()
+
+
 def test_a_series_that_nothing_exports_while_requests_flow_is_a_wrong_name() -> None:
     told = why(look(latency=()))
     assert "nothing of stable exports seconds_bucket, by which latency is compared. It needs --histograms." in told

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from modelrollout.domain.polls import Sample
 from modelrollout.measure.queries import Query
+from modelrollout.measure.rows import Row
 
 _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([^ ]+)")
 _LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)",?')
@@ -40,9 +41,7 @@ def series_of(target: Scraped, at: tuple[float, float]) -> Iterator[tuple[dict[s
         yield dict(row), tuple(samples)
 
 
-def answer(
-    query: Query, targets: Iterable[Scraped], at: tuple[float, float]
-) -> list[tuple[dict[str, str], tuple[Sample, ...]]]:
+def answer(query: Query, targets: Iterable[Scraped], at: tuple[float, float]) -> list[Row]:
     """The rows of a matrix, as the adapter hands them on."""
     read = _SELECTOR.fullmatch(query.text)
     assert read is not None, query.text
@@ -51,7 +50,7 @@ def answer(
     if read[1]:
         matchers.append(("__name__", "=", read[1]))
     rows = (row for target in targets for row in series_of(target, at))
-    return [(labels, samples) for labels, samples in rows if all(_fits(labels, matcher) for matcher in matchers)]
+    return [Row(labels, samples) for labels, samples in rows if all(_fits(labels, matcher) for matcher in matchers)]
 
 
 def _plain(value: str) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from modelrollout.domain.polls import FaultKind, ProviderFault
-from modelrollout.measure.prometheus import Prometheus, Rows
+from modelrollout.measure.prometheus import Prometheus
 from modelrollout.measure.provider_settings import ProviderSettings
 from modelrollout.measure.queries import Query
+from modelrollout.measure.rows import Rows
 from tests.measure.http_server import Asked, Script, matrix, patient, serving
 
 QUERY = Query(name="requests", text="up[60s]", at=115.0)

@@ -12,6 +12,7 @@ from modelrollout.domain.metrics import MetricSettings, Source
 from modelrollout.domain.polls import Arm, ArmPod, Arms, Poll, Sample
 from modelrollout.domain.tally import Tally
 from modelrollout.measure.queries import MeasurePlan, queries, read_series
+from modelrollout.measure.rows import Row
 from modelrollout.measure.series import SeriesPreset, presets
 from tests.measure.exposition import Scraped, answer
 
@@ -457,4 +458,4 @@ def test_an_answer_of_another_namespace_is_not_believed() -> None:
     query = queries(plan)[0]
     one = (Sample(100, 1),)
     ours, other = ({"pod": "sentiment-new-0", "namespace": name, "status_code": "500"} for name in ("shop", "other"))
-    assert [series.revision for series in read_series(query, [(ours, one), (other, one)], plan)] == ["new"]
+    assert [series.revision for series in read_series(query, [Row(ours, one), Row(other, one)], plan)] == ["new"]

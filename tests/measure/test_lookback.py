@@ -1,6 +1,8 @@
 """Stable's past, asked for in pieces, and what is made of pieces that do not come."""
 
 import asyncio
+from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -87,6 +89,23 @@ async def test_the_servers_series_are_asked_for_beside_the_gateways() -> None:
     once = Provider()
     assert (await look_back(once, Span(start=0, end=600), compared=SERVERS, servers=SERVERS)).servers.requests
     assert len(once.asked) == 1
+
+
+async def test_bounds_that_are_no_more_are_left_out() -> None:
+    """They would count less than all requests do."""
+
+    class Changed(Provider):
+        async def ask(self, plan: MeasurePlan) -> tuple[Poll, ...]:
+            (poll,) = await super().ask(plan)
+            bounds = (0.25, inf) if len(self.asked) == 1 else (0.3, 0.25, inf)
+            answer = poll.answers[REQUESTS]
+            assert isinstance(answer, tuple)
+            one = answer[0]
+            latency = tuple(replace(one, le=bound) for bound in bounds)
+            return (replace(poll, answers={**poll.answers, LATENCY: latency}),)
+
+    found = await look_back(Changed(), Span(start=1000, end=6000), compared=GATEWAY, servers=None)
+    assert {(each.le, len(each.samples)) for each in found.compared.latency} == {(0.25, 51), (inf, 51)}
 
 
 async def test_when_the_time_is_up_what_has_come_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

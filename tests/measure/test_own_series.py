@@ -15,6 +15,7 @@ from modelrollout.domain.parse_metrics import read_metrics
 from modelrollout.domain.polls import Poll, Sample
 from modelrollout.domain.tally import Tally
 from modelrollout.measure.queries import MeasurePlan, queries, read_series
+from modelrollout.measure.rows import Row
 from modelrollout.measure.series import presets
 from tests.domain.test_parse_metrics import DRIFT, QUALITY, RATING, WAIT
 from tests.measure.exposition import Scraped, answer
@@ -52,7 +53,7 @@ def test_each_part_is_a_query_of_its_own_within_namespace_and_pods() -> None:
         "quality/bad": f'feedback_total{{{within},rating="down"}}[76s]',
         "rating": f"answer_rating_count{{{within}}}[76s]",
         "rating/sum": f"answer_rating_sum{{{within}}}[76s]",
-        "wait": f"wait_ms_bucket{{{within}}}[76s]",
+        "wait": f'{{__name__=~"wait_ms_bucket|wait_ms",{within}}}[76s]',
         "drift/value": f"output_drift{{{within}}}[76s]",
     }
 
@@ -145,7 +146,7 @@ def test_an_expression_is_not_asked_where_the_administrator_does_not_allow_it() 
 def test_the_values_of_an_expression_are_the_arms_and_their_mean_is_compared() -> None:
     plan = replace(planned(SPREAD), promql=True)
     (query,) = (query for query in queries(plan) if query.name == "spread/value/new")
-    rows = [({"layer": layer}, (Sample(END, value),)) for layer, value in (("first", 0.2), ("last", 0.4))]
+    rows = [Row({"layer": layer}, (Sample(END, value),)) for layer, value in (("first", 0.2), ("last", 0.4))]
     series = read_series(query, rows, plan)
     assert [(each.revision, each.target) for each in series] == [("new", "layer=first"), ("new", "layer=last")]
     block = read_block(Poll(at=END, answers={query.name: series}), plan.arms, start=START, scrape_interval=15, warmup=0)

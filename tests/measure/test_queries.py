@@ -1,3 +1,4 @@
+from itertools import starmap
 from math import inf, nan
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from modelrollout.domain.metrics import LATENCY
 from modelrollout.domain.polls import REQUESTS, TARGETS, Arm, ArmPod, Arms, Sample
 from modelrollout.measure.queries import REVISION_SERIES_LABEL, literal, queries, quoted, read_series
+from modelrollout.measure.rows import Row
 from tests.measure.arms import NEW, NEW_PATTERN, OLD, OLD_PATTERN, mlserver, query, traefik
 
 ONE = (Sample(100, 1), Sample(105, 2))
@@ -12,10 +14,11 @@ ONE = (Sample(100, 1), Sample(105, 2))
 
 def test_one_query_per_series_asks_for_both_arms_of_the_gateway() -> None:
     texts = {each.name: each.text for each in queries(traefik())}
+    name = "traefik_service_request_duration_seconds"
     services = f'service=~"{OLD_PATTERN}|{NEW_PATTERN}"'
     assert texts == {
         REQUESTS: f"traefik_service_requests_total{{{services}}}[76s]",
-        LATENCY: f"traefik_service_request_duration_seconds_bucket{{{services}}}[76s]",
+        LATENCY: f'{{__name__=~"{name}_bucket|{name}",{services}}}[76s]',
         TARGETS: "traefik_config_last_reload_success[76s]",
     }
 
@@ -24,7 +27,7 @@ def test_the_namespace_is_forced_into_every_query_of_a_servers_series() -> None:
     asked = queries(mlserver())
     assert len(asked) == 3
     for each in asked:
-        assert '{namespace="shop",pod=~"old-1|old-2|new-1"' in each.text
+        assert 'namespace="shop",pod=~"old-1|old-2|new-1"' in each.text
 
 
 def test_health_checks_are_no_requests() -> None:
@@ -47,7 +50,7 @@ def test_gateway_series_are_told_apart_by_their_exact_service() -> None:
         ({"service": NEW, "code": "502", "job": "traefik", "instance": "10.0.0.1"}, ONE),
         ({"service": f"x{NEW}", "code": "200", "job": "traefik", "instance": "10.0.0.1"}, ONE),
     ]
-    read = read_series(query(REQUESTS, traefik()), rows, traefik())
+    read = read_series(query(REQUESTS, traefik()), starmap(Row, rows), traefik())
     assert [(s.revision, s.target, s.bad) for s in read] == [
         ("old", "traefik/10.0.0.1", False),
         ("new", "traefik/10.0.0.1", True),
@@ -56,7 +59,7 @@ def test_gateway_series_are_told_apart_by_their_exact_service() -> None:
 
 def test_server_series_belong_to_the_revision_of_their_pod() -> None:
     rows = [({"pod": "old-2", "status_code": "200"}, ONE), ({"pod": "new-1", "status_code": "500"}, ONE)]
-    read = read_series(query(REQUESTS, mlserver()), rows, mlserver())
+    read = read_series(query(REQUESTS, mlserver()), starmap(Row, rows), mlserver())
     assert [(s.revision, s.target, s.bad) for s in read] == [("old", "old-2", False), ("new", "new-1", True)]
 
 
@@ -64,7 +67,7 @@ def test_a_pod_whose_series_name_another_revision_is_left_out() -> None:
     assert REVISION_SERIES_LABEL == "modelrollout_dev_revision"
     arms = Arms(stable=Arm(revision="old"), candidate=Arm(revision="new", pods=(ArmPod(name="p", created_at=0),)))
     rows = [({"pod": "p", "status_code": "200", REVISION_SERIES_LABEL: "other"}, ONE)]
-    assert read_series(query(REQUESTS, mlserver(arms)), rows, mlserver(arms)) == ()
+    assert read_series(query(REQUESTS, mlserver(arms)), starmap(Row, rows), mlserver(arms)) == ()
 
 
 def test_buckets_are_numbers_and_what_is_no_number_is_left_out() -> None:
@@ -75,7 +78,7 @@ def test_buckets_are_numbers_and_what_is_no_number_is_left_out() -> None:
         ({"service": OLD, "le": "1"}, (Sample(100, nan),)),
         ({"service": OLD, "le": "1"}, (Sample(100, nan), Sample(105, 7))),
     ]
-    read = read_series(query(LATENCY, traefik()), rows, traefik())
+    read = read_series(query(LATENCY, traefik()), starmap(Row, rows), traefik())
     assert [(s.le, s.samples) for s in read] == [(0.5, ONE), (inf, ONE), (1.0, (Sample(105, 7),))]
 
 

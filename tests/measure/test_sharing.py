@@ -13,8 +13,8 @@ from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.metrics import Source
 from modelrollout.domain.polls import REQUESTS, TARGETS, Arm, ArmPod, Arms, FaultKind, ProviderFault, Sample
 from modelrollout.measure.asking import Asking
-from modelrollout.measure.prometheus import Row, Rows
 from modelrollout.measure.queries import MeasurePlan, Query, queries
+from modelrollout.measure.rows import Row, Rows
 from modelrollout.measure.series import SeriesPreset
 from modelrollout.measure.sharing import ALONE, MOST_MEMBERS, WINDOW, SharedQueries, joined, split
 from tests.controller.virtual_time import run
@@ -73,14 +73,14 @@ class Fleet:
 
     def _matching(self, query: Query) -> Iterator[Row]:
         """Reads the text, as Prometheus does."""
-        name, rest = re.fullmatch(r"([a-z_]+)(.*)\[\d+s\]", query.text).groups()  # type: ignore[union-attr]
+        name, rest = re.fullmatch(r"([a-z_]*)(.*)\[\d+s\]", query.text).groups()  # type: ignore[union-attr]
         matchers = re.findall(r'(\w+)(=~|=|!~|!=)"((?:[^"\\]|\\.)*)"', rest)
         since = query.at - int(query.text.rsplit("[", 1)[1][:-2])
         for labels, samples in self._rows:
-            if labels["__name__"] == name and all(_fits(labels, *matcher) for matcher in matchers):
+            if name in ("", labels["__name__"]) and all(_fits(labels, *matcher) for matcher in matchers):
                 cut = tuple(sample for sample in samples if since < sample.t <= query.at)
                 if cut:
-                    yield labels, cut
+                    yield Row(labels, cut)
 
 
 def _fits(labels: dict[str, str], label: str, sign: str, text: str) -> bool:
@@ -191,8 +191,8 @@ def test_the_namespace_stays_forced_in_what_is_asked_together() -> None:
 
     run(work())
     assert len(fleet.asked) == 6
-    assert sum('{namespace="team-0",pod=~"' in text for text in fleet.asked) == 3
-    assert sum('{namespace="team-1",pod=~"' in text for text in fleet.asked) == 3
+    assert sum('namespace="team-0",pod=~"' in text for text in fleet.asked) == 3
+    assert sum('namespace="team-1",pod=~"' in text for text in fleet.asked) == 3
 
 
 def test_a_server_is_not_shown_the_targets_of_another() -> None:

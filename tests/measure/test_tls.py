@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from modelrollout.domain.polls import FaultKind, ProviderFault
-from modelrollout.measure.prometheus import Prometheus, Rows
+from modelrollout.measure.prometheus import Prometheus
 from modelrollout.measure.queries import Query
+from modelrollout.measure.rows import Rows
 from modelrollout.measure.transport import no_connection
 from tests.measure.authority import Authority, server_side
 from tests.measure.http_server import Script, matrix, patient, serving

@@ -13,7 +13,7 @@ from tests.measure.http_server import Asked, matrix
 
 Row = tuple[dict[str, str], tuple[Sample, ...]]
 
-_SELECTOR = re.compile(r"(?P<name>\w+)(?:\{(?P<matchers>.*)\})?\[(?P<seconds>\d+)s\]")
+_SELECTOR = re.compile(r"(?P<name>\w*)(?:\{(?P<matchers>.*)\})?\[(?P<seconds>\d+)s\]")
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
 
 
@@ -25,7 +25,9 @@ def answering(rows: Iterable[Row]) -> Callable[[Asked], bytes]:
         selector = _SELECTOR.fullmatch(asked.query)
         assert selector is not None, f"the stub does not know {asked.query}"
         since = asked.time - int(selector["seconds"])
-        matchers = [("__name__", "=", selector["name"]), *_MATCHER.findall(selector["matchers"] or "")]
+        matchers = _MATCHER.findall(selector["matchers"] or "")
+        if selector["name"]:
+            matchers.append(("__name__", "=", selector["name"]))
         found: list[tuple[dict[str, str], list[list[object]]]] = []
         for labels, samples in stored:
             inside = [[sample.t, str(sample.v)] for sample in samples if since < sample.t <= asked.time]

@@ -187,10 +187,14 @@ def _tested(metric: MetricEvidence, wanted: MetricSettings, tallies: list[Tally]
 
 
 def _profiled(metric: MetricEvidence, stable: Mapping[float, float], fresh: _Fresh) -> MetricEvidence:
-    """Edges come from stable's requests only, and are fixed before the first block that is tested."""
-    profile = dict(metric.profile)
-    for bound, rise in stable.items():
-        profile[bound] = profile.get(bound, 0.0) + rise
+    """Edges come from stable's requests only, and are fixed before the first block that is tested.
+
+    Shares are of all requests of the profile, so a bound that not every block has is none of them.
+    """
+    if not stable:
+        return metric
+    before = dict(metric.profile)
+    profile = {bound: before.get(bound, 0.0) + rise for bound, rise in stable.items() if bound in before or not before}
     gathered = replace(metric, profile=tuple(sorted(profile.items())))
     if profile.get(inf, 0.0) < histogram.LEAST_REQUESTS:
         return gathered

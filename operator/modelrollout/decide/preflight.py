@@ -5,9 +5,9 @@ are absent while requests flow. What can only not be decided in time is told. Me
 which stays the same until the next, so that they cost no write of their own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from math import inf
+from math import inf, isclose
 
 from modelrollout.decide import mixture
 from modelrollout.decide.blocks import read_block
@@ -17,7 +17,7 @@ from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.metrics import ERRORS, Margin, MetricSettings
 from modelrollout.domain.polls import REQUESTS, TARGETS, Arms, Poll, ProviderFault
-from modelrollout.domain.preflight import Absent, Preflight
+from modelrollout.domain.preflight import Absent, NoBound, Preflight
 
 LOOKED_AT = timedelta(minutes=5)
 """Long enough to see what traffic there is, short enough to be of now."""
@@ -52,6 +52,7 @@ def seen(poll: Poll, arms: Arms, settings: AnalysisSettings, series: Mapping[str
         bad=tally.x_stable,
         faults=tuple(dict.fromkeys(answer for answer in poll.answers.values() if isinstance(answer, ProviderFault))),
         absent=absent,
+        uncounted=tuple(_uncounted(poll, stable, settings)),
         unscraped=_unscraped(poll, arms, series),
         late=_late(poll),
         needs=series[REQUESTS].needs if REQUESTS in series else "",
@@ -63,6 +64,17 @@ def _has_to_be_there(name: str, settings: AnalysisSettings) -> bool:
     metric, _, part = name.partition("/")
     needed = {each.name for each in settings.metrics if each.required_for_advance}
     return part != "bad" and metric in needed
+
+
+def _uncounted(poll: Poll, stable: str, settings: AnalysisSettings) -> Iterator[NoBound]:
+    for metric in settings.metrics:
+        answer = poll.answers.get(metric.name)
+        counted = answer if isinstance(answer, tuple) and metric.edges else ()
+        bounds = sorted({each.le for each in counted if each.revision == stable and each.le not in (None, inf)})
+        for edge in metric.edges or () if bounds else ():
+            if not any(isclose(edge, bound, rel_tol=1e-9) for bound in bounds):
+                below, above = [b for b in bounds if b < edge][-1:], [b for b in bounds if b > edge][:1]
+                yield NoBound(metric=metric.name, edge=edge, nearest=(*below, *above))
 
 
 def _unscraped(poll: Poll, arms: Arms, series: Mapping[str, Absent]) -> str:
@@ -117,6 +129,8 @@ def obstacle(looked: Preflight) -> Remark | None:
             "let the operator's administrator raise its lag by that; otherwise see why it stopped scraping."
         )
         return Remark(reason=Reason.NO_DATA, message=message)
+    if looked.uncounted:
+        return Remark(reason=Reason.NO_METRICS, message=_without_bound(looked.uncounted[0]))
     if looked.absent and looked.requests >= FLOWING:
         missing = looked.absent[0]
         needs = f" It needs {missing.needs}." if missing.needs else ""
@@ -126,6 +140,14 @@ def obstacle(looked: Preflight) -> Remark | None:
         )
         return Remark(reason=Reason.NO_METRICS, message=message)
     return None
+
+
+def _without_bound(missing: NoBound) -> str:
+    nearest = " or ".join(f"{bound:g}" for bound in missing.nearest)
+    return (
+        f"spec.analysis.metrics: edges of {missing.metric}: no bucket of stable's histogram ends at "
+        f"{missing.edge:g} s, so nothing counts what is slower. Write {nearest} instead, or leave edges out."
+    )
 
 
 def outlook(looked: Preflight, settings: AnalysisSettings, timing: StepTiming, weight: int, phi: float) -> Remark:

@@ -16,6 +16,16 @@ class Absent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoBound:
+    """An edge that the spec names and at which no bucket of stable's ends."""
+
+    metric: str
+    edge: float
+    nearest: tuple[float, ...]
+    """Bounds that there are, in seconds: the one below and the one above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
     """Each query, run once against stable; facts, not yet what follows from them."""
 
@@ -27,6 +37,7 @@ class Preflight:
     """Of stable in that span."""
     faults: tuple[ProviderFault, ...] = ()
     absent: tuple[Absent, ...] = ()
+    uncounted: tuple[NoBound, ...] = ()
     unscraped: str = ""
     """What Prometheus does not scrape and should; empty: it scrapes something."""
     late: float = 0.0

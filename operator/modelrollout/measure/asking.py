@@ -7,9 +7,9 @@ from typing import Protocol
 
 from modelrollout.domain.polls import REQUESTS, Poll, ProviderFault, Series
 from modelrollout.measure.ambiguity import Answers, told_apart
-from modelrollout.measure.prometheus import Rows
 from modelrollout.measure.queries import MeasurePlan, Query, queries, read_series
 from modelrollout.measure.replicas import one_replica
+from modelrollout.measure.rows import Rows
 
 
 class AnswersQueries(Protocol):

@@ -6,7 +6,7 @@ a provider does: what it does not answer is not known, and evidence of nothing.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -87,7 +87,8 @@ async def _ask(prometheus: Asks, span: Span, source: Source, into: list[Poll]) -
         into.append(poll)
 
 
-def _counters(polls: Iterable[Poll]) -> Counters:
+def _counters(polls: Sequence[Poll]) -> Counters:
+    """`polls`: the newest first. A bound that is no more, because another histogram is scraped, is left out."""
     requests: list[Series] = []
     bad: list[Series] = []
     latency: list[Series] = []
@@ -95,10 +96,12 @@ def _counters(polls: Iterable[Poll]) -> Counters:
         for name, into in ((REQUESTS, requests), (BAD, bad), (LATENCY, latency)):
             answer = poll.answers.get(name)
             into.extend(answer if isinstance(answer, tuple) else ())
+    known = (answer for poll in polls if isinstance(answer := poll.answers.get(LATENCY), tuple) and answer)
+    bounds = {series.le for series in next(known, ())}
     return Counters(
         requests=_joined(requests),
         bad=_joined((*(series for series in requests if series.bad), *bad)),
-        latency=_joined(latency),
+        latency=_joined(series for series in latency if series.le in bounds),
     )
 
 

@@ -7,10 +7,9 @@ into a message.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 
 import requests
 from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
@@ -18,20 +17,19 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
-from modelrollout.domain.polls import FaultKind, ProviderFault, Sample
+from modelrollout.domain.polls import FaultKind, ProviderFault
 from modelrollout.measure.breaker import Breaker, State
 from modelrollout.measure.credentials import Credentials
-from modelrollout.measure.faults import OF_ONE_THAT_ANSWERS, Unusable, fault, too_late
+from modelrollout.measure.faults import OF_ONE_THAT_ANSWERS, Unusable, fault, too_late, unusable
 from modelrollout.measure.provider_settings import ProviderSettings
 from modelrollout.measure.queries import Query
+from modelrollout.measure.rows import Rows, Unreadable, row_of
 from modelrollout.measure.transport import CheckedSession, no_connection, not_prometheus
-
-Row = tuple[Mapping[str, str], tuple[Sample, ...]]
-"""Labels and samples of one series."""
-Rows = tuple[Row, ...]
 
 ANSWERED, NOT_ASKED, CROWDED = "ok", "breaker", "busy"
 """Outcomes that are no kind of fault: answered; not asked since the breaker is open; no place became free in time."""
+
+_NO_MATRIX = (PrometheusApiClientException, KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 OnQuery = Callable[[str, str, float], None]
 """Is told of each query: the provider, the outcome or kind of fault, and the seconds it took."""
@@ -132,10 +130,13 @@ class Prometheus:
         params = {"time": f"{query.at:.3f}", "timeout": f"{self.settings.read_seconds:g}s"}
         try:
             result = self._connect.custom_query(query.text, params=params)
-            return tuple((dict(row["metric"]), _values(row["values"])) for row in result)
+            return tuple(row_of(each) for each in result)
+        except Unreadable as error:
+            told = "answered with native histograms that are none; report this"
+            raise unusable(self.settings.name, FaultKind.WRONG_TYPE, told, permanent=True) from error
         except (requests.RequestException, HTTPError, OSError) as error:
             raise no_connection(self.settings.name, error) from error
-        except (PrometheusApiClientException, KeyError, TypeError, ValueError, AttributeError) as error:
+        except _NO_MATRIX as error:
             raise not_prometheus(self.settings.name) from error
 
 
@@ -143,8 +144,3 @@ def _outcome(answer: Rows | ProviderFault | None) -> str:
     if isinstance(answer, ProviderFault):
         return str(answer.kind)
     return CROWDED if answer is None else ANSWERED
-
-
-def _values(rows: Any) -> tuple[Sample, ...]:
-    """Samples of one series; "NaN" and "+Inf" arrive as text and are dropped later, as no finite numbers."""
-    return tuple(Sample(float(t), float(v)) for t, v in rows)

@@ -6,6 +6,7 @@ gateway's service.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil, inf, isfinite
@@ -16,7 +17,9 @@ from modelrollout.domain.metrics import Kind, MetricSettings, Source
 from modelrollout.domain.polls import BAD, BAD_PART, REQUESTS, SUM_PART, TARGETS, VALUE_PART, Arm, Arms, Sample, Series
 from modelrollout.domain.preflight import Absent
 from modelrollout.domain.signals import Buckets, Counts, Expression, Gauge, Score, SeriesSelector, Signal
+from modelrollout.measure import native
 from modelrollout.measure.promql import Unsafe, confined
+from modelrollout.measure.rows import Row
 from modelrollout.measure.series import PODS, Place, SeriesPreset
 from modelrollout.names import REVISION_LABEL
 
@@ -193,8 +196,9 @@ def _query(
     unit: float | None,
 ) -> Query:
     """`values`: the arms', already patterns; none asks for the series wherever they are."""
-    several = len(wanted.series) > 1
-    names = f"__name__=~{quoted('|'.join(map(literal, wanted.series)))}" if several else ""
+    asked = wanted.series if unit is None else native.both_names(wanted.series)
+    several = len(asked) > 1
+    names = f"__name__=~{quoted('|'.join(map(literal, asked)))}" if several else ""
     forced = f"{place.namespace}={quoted(plan.namespace)}" if values and place.namespace else ""
     arms = f"{place.arm}=~" if values else ""
     own = "".join(f",{label}{sign}{quoted(value)}" for label, sign, value in wanted.matchers)
@@ -227,12 +231,23 @@ def _arm_values(plan: MeasurePlan, place: Place) -> Iterator[str]:
             yield arm.service
 
 
-def read_series(
-    query: Query, result: Iterable[tuple[Mapping[str, str], tuple[Sample, ...]]], plan: MeasurePlan
-) -> tuple[Series, ...]:
+def read_series(query: Query, result: Iterable[Row], plan: MeasurePlan) -> tuple[Series, ...]:
     """Whose series these are, and what they count; series of nobody we asked for are left out."""
-    read = (_one(query, labels, samples, plan) for labels, samples in result)
+    rows = result if query.unit is None else _buckets(query, query.unit, result, plan)
+    read = (_one(query, row.labels, row.samples, plan) for row in rows)
     return tuple(series for series in read if series is not None)
+
+
+def _buckets(query: Query, unit: float, result: Iterable[Row], plan: MeasurePlan) -> Iterator[Row]:
+    """What one arm's histograms are made of never depends on the other arm's."""
+    arms: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in result:
+        revision = _revision(query.place, row.labels, plan)
+        if revision is not None:
+            arms[revision].append(row)
+    edges = native.bounds(unit, (edge for m in plan.metrics if m.name == query.name for edge in m.edges or ()))
+    for rows in arms.values():
+        yield from native.as_buckets(rows, edges)
 
 
 def _one(query: Query, labels: Mapping[str, str], samples: tuple[Sample, ...], plan: MeasurePlan) -> Series | None:

@@ -17,8 +17,8 @@ from math import ceil
 
 from modelrollout.domain.polls import FaultKind, ProviderFault
 from modelrollout.measure.asking import AnswersQueries
-from modelrollout.measure.prometheus import Row, Rows
 from modelrollout.measure.queries import Query, Selector
+from modelrollout.measure.rows import Row, Rows
 
 WINDOW = 0.05
 """Seconds that a query waits for others: nothing beside the lag, and enough for what one instant began."""
@@ -118,14 +118,22 @@ def split(answer: Rows, members: Sequence[Query]) -> Iterator[Rows]:
     """The rows of each member, with the samples of its own span; rows of one label value are looked at once."""
     by_value: defaultdict[str, list[Row]] = defaultdict(list)
     for row in answer:
-        by_value[row[0].get(_selector(members[0]).label, "")].append(row)
+        by_value[row.labels.get(_selector(members[0]).label, "")].append(row)
     for query in members:
         selector = _selector(query)
         wanted = re.compile("|".join(selector.values) if selector.values else ".*", re.DOTALL)
         mine = (row for value, rows in by_value.items() if wanted.fullmatch(value) for row in rows)
         since = query.at - selector.seconds
-        cut = ((labels, tuple(s for s in samples if since < s.t <= query.at)) for labels, samples in mine)
-        yield tuple(row for row in cut if row[1])
+        cut = (_within(row, since, query.at) for row in mine)
+        yield tuple(row for row in cut if row.samples or row.histograms)
+
+
+def _within(row: Row, since: float, until: float) -> Row:
+    return Row(
+        row.labels,
+        tuple(each for each in row.samples if since < each.t <= until),
+        tuple(each for each in row.histograms if since < each.t <= until),
+    )
 
 
 def _selector(query: Query) -> Selector:

@@ -102,9 +102,9 @@ async def _lives(desired: ModelDeployment, rollout: PastRollout, prometheus: Pro
         if isinstance(answer, ProviderFault):
             raise NoAnswer(answer.message)
         found += [
-            _Life(revision=revision, pod=labels.get("pod", ""), first=samples[0].t, last=samples[-1].t)
-            for labels, samples in answer
-            if samples
+            _Life(revision=revision, pod=row.labels.get("pod", ""), first=row.samples[0].t, last=row.samples[-1].t)
+            for row in answer
+            if row.samples
         ]
     return tuple(found)
 
