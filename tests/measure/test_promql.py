@@ -131,5 +131,11 @@ def test_any_text_is_written_or_refused(text: str) -> None:
     assert written is None or WITHIN in written
 
 
+@pytest.mark.parametrize("text", ["x offset Inf", "x offset NaN", "x @ Inf", "x[Infs]"])
+def test_what_the_grammar_itself_cannot_bear_is_refused(text: str) -> None:
+    with pytest.raises(Unsafe):
+        confined(text, namespace="shop", arm=ARM)
+
+
 def test_many_brackets_are_read_or_refused() -> None:
     assert sent("(" * 200 + "x" + ")" * 200) == f"x{{{WITHIN}}}"

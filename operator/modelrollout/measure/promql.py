@@ -57,6 +57,10 @@ def _parsed(text: str) -> promql.Expr:
     except ValueError as error:
         told = "".join(letter for letter in str(error) if letter.isprintable())[:LONGEST_ERROR]
         raise Unsafe(f"it is no PromQL ({told}); correct it") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # the grammar's own, of `x offset Inf`; it derives from no less
+            raise
+        raise Unsafe("it is no PromQL that can be read; correct it") from error
 
 
 def _kind(tree: promql.Expr) -> str:
