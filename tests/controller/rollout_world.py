@@ -70,8 +70,14 @@ class Metrics:
     now: float = 0.0
     value: str = ""
     """Instead of each value."""
+    burns: float | None = None
+    """Share of bad requests of the whole service, whatever the gateway counted; None: what it counted."""
+    asked_for_service: list[float] = field(default_factory=list)
+    """When the whole service was asked for."""
 
     def answer(self, asked: Asked) -> bytes:
+        if asked.query.startswith("(label_replace("):
+            return self._service(asked)
         name, rest, span = re.fullmatch(r"(\w+)(.*)\[(\d+)s\]", asked.query).groups()  # type: ignore[union-attr]
         wanted = re.findall(r'service=~"(.*)"', rest)
         if name == "traefik_config_last_reload_success":
@@ -85,6 +91,23 @@ class Metrics:
             if re.fullmatch(wanted[0], dict(labels)["service"])
         ]
         return matrix(*(row for row in rows if row[1]))
+
+    def _service(self, asked: Asked) -> bytes:
+        """Increases per code over each window, as Prometheus would have summed them."""
+        self.asked_for_service.append(asked.time)
+        parts = re.findall(r'service=~"(.*?)"\}\[(\d+)s\]\)\), "(\w+)", "(.*?)"', asked.query)
+        rows = []
+        for pattern, span, label, part in parts:
+            counted: dict[str, float] = {}
+            for labels, samples in self.gateway.samples.items():
+                told = dict(labels)
+                kept = [n for at, n in samples if asked.time - int(span) < at <= asked.time]
+                if kept and re.fullmatch(pattern, told["service"]):
+                    counted[told["code"]] = counted.get(told["code"], 0.0) + kept[-1] - kept[0]
+            if self.burns is not None:
+                counted = {"200": 1000 * (1 - self.burns), "500": 1000 * self.burns}
+            rows += [({"code": code, label: part}, [[asked.time, str(n)]]) for code, n in counted.items()]
+        return matrix(*rows)
 
     def _values(self, samples: list[tuple[float, int]], asked: Asked, span: str) -> list[list[object]]:
         until = self.now - self.late if self.until is None else self.until

@@ -137,3 +137,43 @@ async def test_a_person_has_the_last_word(command: str) -> None:
         await rollout.pass_time(30.0)
         assert (rollout.status["rollout"]["stable"] == candidate) is (command == "promote")
         assert rollout.status["lastCommand"]["accepted"] is True
+
+
+async def test_a_service_that_burns_its_budget_is_waited_for_and_then_the_rollout_begins() -> None:
+    """Requests of revisions before count, too, so the service was bad before this rollout began."""
+    with a_rollout() as rollout:
+        rollout.apply("1")
+        await rollout.until("Stable")
+        stable = rollout.status["rollout"]["stable"]
+        rollout.gateway.bad[stable] = 0.05
+        await rollout.pass_time(400.0)
+        assert rollout.metrics.asked_for_service == [], "at rest nothing is asked"
+        rollout.apply("2", guardrails={"slo": 0.999})
+        reason, message = await held_back(rollout)
+        assert reason == "ServiceBurning" and "times too fast over 1 h and 5 min" in message
+        assert rollout.status["phase"] == "Progressing" and rollout.condition("Stalled")[0] == "False"
+        asked = list(rollout.metrics.asked_for_service)
+        assert len(asked) <= 3, "once a minute"
+        rollout.gateway.bad.update({stable: 0.0, rollout.status["rollout"]["candidate"]: 0.0})
+        await rollout.pass_time(1000.0)
+        assert rollout.weight == 0, "half an hour remembers it"
+        await rollout.pass_time(900.0)
+        assert rollout.decided()[-1] == "Promote"
+
+
+async def test_a_service_that_begins_to_burn_holds_the_step_and_it_goes_on_by_itself() -> None:
+    with a_rollout() as rollout:
+        await second_version(rollout, guardrails={"slo": 0.95})
+        await rollout.pass_time(5.0)
+        assert rollout.weight == 20
+        for revision in (rollout.status["rollout"]["stable"], rollout.status["rollout"]["candidate"]):
+            rollout.gateway.bad[revision] = 0.0
+        rollout.metrics.burns = 0.9
+        await rollout.pass_time(200.0)
+        assert rollout.weight == 20 and rollout.status["phase"] == "Holding"
+        assert rollout.condition(WEIGHTS)[1] == "ServiceBurning"
+        assert "all revisions together" in rollout.status["message"]
+        assert "Advance" not in rollout.decided()
+        rollout.metrics.burns = None
+        await rollout.pass_time(300.0)
+        assert rollout.decided()[-3:] == ["Advance", "Advance", "Promote"]

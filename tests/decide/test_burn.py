@@ -3,14 +3,13 @@ import pytest
 from modelrollout.decide.burn import (
     Burning,
     CanaryWindows,
-    ServiceWindows,
-    WindowCount,
     budget_share,
     burn_rate,
     canary_burning,
     service_burning,
     window_start,
 )
+from modelrollout.domain.service_errors import ServiceWindows, WindowCount
 
 SLO = 0.999
 QUIET = WindowCount(bad=0, total=100_000)

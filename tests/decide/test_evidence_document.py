@@ -41,7 +41,7 @@ def test_what_a_guardrail_found_survives_json() -> None:
     assert through_json(evidence) == evidence
 
 
-NEWER = ("limit", "guardrail", "pod_load", "before", "spans", "budget_spent")
+NEWER = ("limit", "guardrail", "pod_load", "before", "spans", "budget_spent", "service")
 NEWER_OF_A_TEST = ("scatter", "ratio", "interval")
 """Fields that documents did not have at first."""
 

@@ -17,6 +17,7 @@ from modelrollout.domain.analysis import AnalysisSettings, OnInconclusive, StepT
 from modelrollout.domain.durations import duration
 from modelrollout.domain.metrics import Margin
 from modelrollout.domain.polls import Sample
+from modelrollout.domain.service_errors import WindowCount
 from modelrollout.domain.tally import Tally
 
 Vector = Mapping[str, Any]
@@ -145,7 +146,7 @@ def sign(vector: Vector) -> Found:
 
 
 def burn_rate(vector: Vector) -> Found:
-    count = burn.WindowCount(bad=vector["bad"], total=vector["total"])
+    count = WindowCount(bad=vector["bad"], total=vector["total"])
     return {"burn": burn.burn_rate(count, vector["slo"])}
 
 

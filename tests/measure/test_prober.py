@@ -1,6 +1,9 @@
 """What is asked for the two revisions seen, and what is told where nothing can be asked."""
 
+import threading
 from dataclasses import replace
+
+import pytest
 
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.domain.evidence import Evidence
@@ -8,11 +11,14 @@ from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Measure
+from modelrollout.domain.polls import FaultKind
+from modelrollout.measure import service_errors
 from modelrollout.measure.instruments import Instruments
 from modelrollout.measure.prober import PrometheusProber, arms_of
 from modelrollout.measure.providers import Providers
 from tests.builders import GOOD, STABLE, a_rollout
 from tests.measure.arms import preset
+from tests.measure.http_server import Asked, Script, matrix, patient, serving
 
 
 def evidence_of(observed: Observed) -> Evidence:
@@ -60,3 +66,47 @@ def test_where_the_router_cannot_give_the_weight_its_real_share_is_expected() ->
     by_replicas = replace(observed, route=replace(observed.route, share=((STABLE.revision, 67), (GOOD.revision, 33))))
     assert arms_of(by_replicas, evidence_of(by_replicas), None).share == 0.33
     assert arms_of(observed, evidence_of(observed), preset(Source.GATEWAY, "traefik")).share is None
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_the_whole_service_is_asked_for_beside_the_polls_and_keeps_none_waiting(
+    hangs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fault is its own: the polls' answers count, and nothing says that the provider failed."""
+    observed = a_rollout(10)
+    before = evidence_of(observed)
+    at = before.step_at + 5
+    over = threading.Event()
+    monkeypatch.setattr(service_errors, "LONGEST", 0.2 if hangs else 10.0)
+
+    def answer(asked: Asked) -> bytes:
+        if service_errors.PART not in asked.query:
+            return matrix()
+        if hangs:
+            over.wait(5.0)
+        part = "traefik_service_requests_total/300"
+        return matrix(({service_errors.PART: part, "code": "500"}, [[asked.time, "7"]]))
+
+    with serving(Script(answer=answer)) as script:
+        providers = Providers((patient(script),), window=0.0)
+        prober = PrometheusProber(providers, Instruments())
+        after = await prober.measure(Measure(evidence=before, polls=(at,), service_at=at + 1), observed)
+        again = await prober.measure(Measure(evidence=after, polls=()), observed)
+        over.set()
+        providers.close()
+    assert (after.last_eval, after.faults) == (at, ())
+    assert after.service is not None and after.service.asked_at == at + 1
+    if hangs:
+        assert after.service.windows is None and after.service.fault is not None
+        assert after.service.fault.kind is FaultKind.TIMEOUT
+    else:
+        assert after.service.windows is not None and after.service.windows.five_minutes.bad == 7.0
+    assert again.service == after.service
+
+
+async def test_without_a_prometheus_the_service_is_not_known() -> None:
+    observed = a_rollout(10)
+    before = evidence_of(observed)
+    prober = PrometheusProber(Providers(()), Instruments())
+    after = await prober.measure(Measure(evidence=before, service_at=before.step_at), observed)
+    assert after.service is not None and after.service.windows is None and after.service.fault is not None

@@ -45,6 +45,8 @@ def _text(settings: AnalysisSettings) -> str:
     document |= {name: str(word) for name, word in words.items()}
     document["metrics"] = [{"name": metric.name} for metric in settings.metrics]
     document["overdispersion"] = {"mode": str(settings.overdispersion.mode)}
+    if settings.guardrails.slo is not None:
+        document["guardrails"] = {"slo": settings.guardrails.slo}
     if settings.poll is not None:
         document["poll"] = duration_text(settings.poll)
     assert analysis_settings(Fragment.of(document).text) == settings, "write the other fields, too"

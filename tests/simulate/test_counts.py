@@ -135,3 +135,17 @@ def test_a_query_sees_only_its_span() -> None:
         scraped.add("gw", "old", good=1, bad=0, buckets=[1, 0])
         scraped.scrape("gw", float(number))
     assert [t for t, _ in samples_by_code(scraped, 7.5, since=5.0)["200"]] == [5.0, 6.0, 7.0]
+
+
+def test_the_whole_service_is_every_revisions_rise_over_each_window() -> None:
+    scraped = Scraped(None)
+    for minute in range(120):
+        scraped.add("gw", "old", good=90, bad=10 if minute >= 110 else 0)
+        if minute >= 60:
+            scraped.add("gw", "new", good=10, bad=0)
+        scraped.scrape("gw", 60.0 * (minute + 1))
+    windows = scraped.service_windows(7200.0)
+    assert (windows.five_minutes.bad, windows.five_minutes.total) == (50, 5 * 110)
+    assert (windows.thirty_minutes.bad, windows.thirty_minutes.total) == (100, 30 * 100 + 100)
+    assert (windows.one_hour.bad, windows.one_hour.total) == (100, 60 * 100 + 100)
+    assert (windows.six_hours.bad, windows.six_hours.total) == (100, 120 * 90 + 60 * 10 + 100), "all that there is"

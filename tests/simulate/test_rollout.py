@@ -7,6 +7,7 @@ import pytest
 from modelrollout.domain.analysis import Mode, OnHoldTimeout, OnInconclusive
 from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import Pause, RolloutPlan, RouterName, Step, Traffic
+from modelrollout.domain.safeguards import Guardrails
 from modelrollout.simulate.rollout import Ending, Run, roll_out
 from modelrollout.simulate.scenario import Lognormal, Scenario, Version
 from tests.simulate.specs import by_errors, deployment, scenario
@@ -184,3 +185,11 @@ def test_a_scenario_that_cannot_be_is_refused_by_name(change: dict[str, object],
 def test_a_version_that_cannot_be_is_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match="is not possible; write"):
         wrong()  # type: ignore[operator]
+
+
+def test_a_service_that_burns_its_budget_never_begins_and_one_that_keeps_it_does() -> None:
+    strict = by_errors(guardrails=Guardrails(slo=0.9999), hold_timeout=timedelta(minutes=10))
+    run = roll_out(strict, scenario(), seed=1)
+    assert (run.ending, run.reason, run.requests, run.steps) == (Ending.HELD, "ServiceBurning", 0, ())
+    kept = roll_out(by_errors(guardrails=Guardrails(slo=0.99)), scenario(), seed=1)
+    assert kept.ending is Ending.PROMOTED

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason
+from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.model_deployment import Scaling, ScalingMode
+from modelrollout.domain.parse import analysis_settings
 from tests.builders import a_spec
 from tests.simulation.world import START, Traits, World
 
@@ -29,6 +31,7 @@ chaos = st.one_of(
     st.tuples(st.just("kill"), st.integers(0, 9)),
     st.tuples(st.just("spec"), versions),
     st.tuples(st.just("metrics"), st.booleans()),
+    st.tuples(st.just("burns"), st.booleans()),
     st.tuples(st.just("router"), st.booleans()),
     st.tuples(st.just("pause"), st.booleans()),
     st.tuples(st.just("command"), st.sampled_from(["abort", "promote", "advance", "retry", "pause", "resume", "undo"])),
@@ -36,16 +39,26 @@ chaos = st.one_of(
 )
 
 
-def a_world(ladder: tuple[int, ...], version: str = "1", *, mode: ScalingMode = ScalingMode.HPA) -> World:
+SLO = Fragment.of({**Fragment(a_spec().analysis_text).mapping, "guardrails": {"slo": 0.999}}).text
+
+
+def a_world(
+    ladder: tuple[int, ...], version: str = "1", *, mode: ScalingMode = ScalingMode.HPA, slo: bool = False
+) -> World:
     scaling = Scaling(mode=mode, replicas=2, min_replicas=2, max_replicas=6)
     spec = a_spec(version, steps=ladder, scaling=scaling, ready_timeout=timedelta(seconds=60))
-    return World(spec=spec)
+    return World(spec=replace(spec, analysis=analysis_settings(SLO), analysis_text=SLO) if slo else spec)
 
 
 def asks(world: World, version: str) -> None:
     """The user applies another version; the generation moves on only with the spec."""
     other = a_spec(
-        version, scaling=world.spec.scaling, rollout=world.spec.rollout, ready_timeout=world.spec.ready_timeout
+        version,
+        scaling=world.spec.scaling,
+        rollout=world.spec.rollout,
+        ready_timeout=world.spec.ready_timeout,
+        analysis=world.spec.analysis,
+        analysis_text=world.spec.analysis_text,
     )
     if other.revision != world.spec.revision:
         world.spec = replace(other, generation=world.spec.generation + 1, paused=world.spec.paused)
@@ -68,6 +81,8 @@ def happens(world: World, event: tuple[str, object], views: dict[int, object]) -
             asks(world, version)
         case ("metrics", bool(answer)):
             world.metrics_answer = answer
+        case ("burns", bool(burns)):
+            world.burns = burns
         case ("router", bool(answer)):
             world.router_answers = answer
         case ("pause", bool(paused)):
@@ -90,12 +105,13 @@ def happens(world: World, event: tuple[str, object], views: dict[int, object]) -
     ladder=ladders,
     luck=st.fixed_dictionaries(dict.fromkeys("1234", traits)),
     mode=st.sampled_from([ScalingMode.HPA, ScalingMode.FIXED]),
+    slo=st.booleans(),
     events=st.lists(chaos, max_size=60),
 )
 def test_whatever_happens_the_invariants_hold_and_it_comes_to_rest(
-    ladder: tuple[int, ...], luck: dict[str, Traits], mode: ScalingMode, events: list[tuple[str, object]]
+    ladder: tuple[int, ...], luck: dict[str, Traits], mode: ScalingMode, slo: bool, events: list[tuple[str, object]]
 ) -> None:
-    world = a_world(ladder, mode=mode)
+    world = a_world(ladder, mode=mode, slo=slo)
     for version, trait in luck.items():
         world.traits[a_spec(version).revision] = trait
     world.traits[a_spec("1").revision] = Traits()  # somebody has to serve
@@ -104,7 +120,7 @@ def test_whatever_happens_the_invariants_hold_and_it_comes_to_rest(
     for event in events:
         happens(world, event, views)
         world.check()
-    world.kill_at, world.metrics_answer, world.router_answers = None, True, True
+    world.kill_at, world.metrics_answer, world.router_answers, world.burns = None, True, True, False
     world.spec = replace(world.spec, paused=False, generation=world.spec.generation + 1)
     world.command = f"resume:{world.intent.candidate or world.intent.stable}:last"
     world.version += 1
@@ -262,3 +278,50 @@ def test_a_second_worker_on_old_views_repeats_and_skips_nothing(lag: int, good: 
     world.settle()
     comes_to_rest(world)
     assert [weight for _, _, weight in world.raised] == ([10, 50, 100] if good else [10])
+
+
+def test_a_service_that_burns_begins_no_rollout_until_it_is_over() -> None:
+    world = a_world((10, 50), slo=True)
+    world.settle(seconds=60)
+    asks(world, "2")
+    world.burns = True
+    world.settle(seconds=3000)
+    assert world.raised == [] and world.intent.candidate == world.spec.revision
+    assert world.service_looks <= 3000 / 60 + 2, "about once a minute"
+    world.burns = False
+    world.settle(seconds=1200)
+    assert [weight for _, _, weight in world.raised] == [10, 50, 100]
+    comes_to_rest(world)
+
+
+def test_a_service_that_burns_lets_no_step_end_and_none_of_the_rollback_wait() -> None:
+    world = a_world((10, 50), slo=True)
+    world.settle(seconds=60)
+    looks = world.service_looks
+    asks(world, "2")
+    world.settle(seconds=20)
+    assert world.intent.weight == 10 and world.service_looks > looks
+    world.burns = True
+    world.settle(seconds=3000)
+    assert world.intent.weight == 10
+    world.traits[world.spec.revision] = Traits(regressed=True)
+    world.settle(seconds=60)
+    assert world.intent.aborted is not None and world.intent.aborted.reason is Reason.REGRESSED
+    comes_to_rest(world)
+    looks = world.service_looks
+    world.settle(seconds=600)
+    assert world.service_looks == looks, "nothing is asked at rest"
+
+
+def test_a_step_that_waited_for_the_service_goes_on_after_it() -> None:
+    world = a_world((10, 50), slo=True)
+    world.settle(seconds=60)
+    asks(world, "2")
+    world.settle(seconds=20)
+    world.burns = True
+    world.settle(seconds=1200)
+    assert world.intent.weight == 10
+    world.burns = False
+    world.settle(seconds=1200)
+    assert [weight for _, _, weight in world.raised] == [10, 50, 100]
+    comes_to_rest(world)

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from modelrollout.decide.plan import plan
 from modelrollout.decide.report import status_of
+from modelrollout.decide.service_burn import looked as looked_at_service
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence, RegressionFound, StableBefore
 from modelrollout.domain.fragment import EMPTY, Fragment
@@ -37,6 +38,7 @@ from modelrollout.domain.plan import (
 from modelrollout.domain.polls import FaultKind, ProviderFault
 from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.revision import Snapshot
+from modelrollout.domain.service_errors import ServiceWindows, WindowCount
 from modelrollout.domain.tally import Tally
 from modelrollout.domain.traffic import RouteSeen, Routing
 from tests.builders import KEY, a_snapshot
@@ -102,6 +104,9 @@ class World:
     checkpoint: Evidence | None = None
     checkpointed_at: datetime | None = None
     metrics_answer: bool = True
+    burns: bool = False
+    """All revisions together fail far more than any SLO allows."""
+    service_looks: int = 0
     router_answers: bool = True
     memory: dict[int, Evidence] = field(default_factory=dict)
     """Each worker's evidence; lost when it is killed."""
@@ -344,6 +349,13 @@ class World:
             evidence = replace(evidence, preflight=looked)
         if action.look_back is not None:
             evidence = replace(evidence, before=StableBefore())
+        if action.service_at is not None:
+            count = WindowCount(bad=50.0 if self.burns else 0.0, total=100.0)
+            windows = ServiceWindows(six_hours=count, one_hour=count, thirty_minutes=count, five_minutes=count)
+            answer = windows if self.metrics_answer else DOWN
+            self.service_looks += 1
+            service = looked_at_service(evidence.service, self.spec.analysis, action.service_at, answer)
+            evidence = replace(evidence, service=service)
         if not action.polls:
             return evidence
         last = action.polls[-1]

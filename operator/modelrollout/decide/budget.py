@@ -15,7 +15,6 @@ from modelrollout.decide.burn import (
     CANARY_LONG,
     CANARY_SHORT,
     CanaryWindows,
-    WindowCount,
     budget_share,
     burn_rate,
     canary_burning,
@@ -23,6 +22,7 @@ from modelrollout.decide.burn import (
 )
 from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence, GuardrailFired, Span
+from modelrollout.domain.service_errors import WindowCount
 from modelrollout.domain.tally import NO_REQUESTS, Block, Tally
 
 GUARDRAIL = "burn"

@@ -12,6 +12,8 @@ Worked examples: 30 bad of 2000 at 0.999 burn 15 times too fast. A canary at 10 
 
 from dataclasses import dataclass
 
+from modelrollout.domain.service_errors import ServiceWindows, WindowCount
+
 MONTH = 30 * 86400.0
 FAST, SLOW = 14.4, 6.0
 LEAST_BAD = 10
@@ -20,24 +22,6 @@ CANARY_LONG, CANARY_SHORT = 5 * MINUTE, MINUTE
 SERVICE_FAST_LONG, SERVICE_FAST_SHORT = 60 * MINUTE, 5 * MINUTE
 SERVICE_SLOW_LONG, SERVICE_SLOW_SHORT = 360 * MINUTE, 30 * MINUTE
 _ROUNDING = 1 - 1e-9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowCount:
-    """Bad and all requests over one window of time that ends now."""
-
-    bad: float
-    total: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceWindows:
-    """Both arms together, over the windows of the two service-wide rules."""
-
-    six_hours: WindowCount
-    one_hour: WindowCount
-    thirty_minutes: WindowCount
-    five_minutes: WindowCount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +34,12 @@ class CanaryWindows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burning:
-    """A rule that fired: the long window's burn, the limit it is held to, and that window in seconds."""
+    """A rule that fired: the long window's burn, the limit it is held to, and both windows in seconds."""
 
     burn: float
     limit: float
     window: float
+    short: float
 
 
 def burn_rate(count: WindowCount, slo: float) -> float:
@@ -67,11 +52,15 @@ def window_start(now: float, span: float, step_at: float) -> float:
     return max(now - span, step_at)
 
 
-def service_burning(windows: ServiceWindows, slo: float, *, fast: float = FAST) -> Burning | None:
+def service_burning(windows: ServiceWindows, slo: float) -> Burning | None:
     """Whether the service burns so fast that no rollout should begin, and a running one waits."""
-    return _burning(windows.one_hour, windows.five_minutes, slo, fast, SERVICE_FAST_LONG) or _burning(
-        windows.six_hours, windows.thirty_minutes, slo, SLOW, SERVICE_SLOW_LONG
+    fast = Burning(
+        burn=burn_rate(windows.one_hour, slo), limit=FAST, window=SERVICE_FAST_LONG, short=SERVICE_FAST_SHORT
     )
+    slow = Burning(
+        burn=burn_rate(windows.six_hours, slo), limit=SLOW, window=SERVICE_SLOW_LONG, short=SERVICE_SLOW_SHORT
+    )
+    return _lasting(fast, windows.five_minutes, slo) or _lasting(slow, windows.thirty_minutes, slo)
 
 
 def canary_burning(
@@ -80,7 +69,9 @@ def canary_burning(
     """Whether the canary burns so fast that it is taken back (guardrail `burn`)."""
     if windows.five_minutes.bad < least_bad:
         return None
-    return _burning(windows.five_minutes, windows.one_minute, slo, limit, CANARY_LONG)
+    burn = burn_rate(windows.five_minutes, slo)
+    found = Burning(burn=burn, limit=limit, window=CANARY_LONG, short=CANARY_SHORT)
+    return _lasting(found, windows.one_minute, slo)
 
 
 def budget_share(*, weight: float, burn: float, seconds: float) -> float:
@@ -88,6 +79,6 @@ def budget_share(*, weight: float, burn: float, seconds: float) -> float:
     return weight * burn * seconds / MONTH
 
 
-def _burning(long: WindowCount, short: WindowCount, slo: float, limit: float, window: float) -> Burning | None:
-    burn, now = burn_rate(long, slo), burn_rate(short, slo)
-    return Burning(burn=burn, limit=limit, window=window) if min(burn, now) >= limit * _ROUNDING else None
+def _lasting(found: Burning, short: WindowCount, slo: float) -> Burning | None:
+    """Where the short window burns as fast, too."""
+    return found if min(found.burn, burn_rate(short, slo)) >= found.limit * _ROUNDING else None

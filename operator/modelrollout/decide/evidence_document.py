@@ -34,6 +34,7 @@ from modelrollout.domain.evidence import (
 )
 from modelrollout.domain.metrics import Kind
 from modelrollout.domain.polls import FaultKind, ProviderFault
+from modelrollout.domain.service_errors import ServiceErrors, ServiceWindows, WindowCount
 from modelrollout.domain.tally import Block, Tally
 
 SCHEMA = 1
@@ -59,6 +60,7 @@ def to_document(evidence: Evidence) -> Document:
     fired = evidence.guardrail
     document["guardrail"] = None if fired is None else [fired.name, fired.at, fired.value]
     document["spans"] = [[span.start, span.end, _tally_out(span.errors)] for span in evidence.spans]
+    document["service"] = None if evidence.service is None else _service_out(evidence.service)
     document["queries"] = [list(row) for row in evidence.queries]
     return document
 
@@ -110,6 +112,7 @@ def _read(d: Mapping[str, object]) -> Evidence:
         guardrail=None if d.get("guardrail") is None else _fired_in(d["guardrail"]),
         spans=tuple(_span_in(row) for row in rows(d.get("spans", ()))),
         budget_spent=number(d.get("budget_spent", 0.0)),
+        service=None if d.get("service") is None else _service_in(d["service"]),
         queries=tuple((text(a), text(b)) for a, b in map(rows, rows(d["queries"]))),
     )
 
@@ -241,6 +244,31 @@ def _fired_in(row: object) -> GuardrailFired:
 def _span_in(row: object) -> Span:
     start, end, errors = rows(row)
     return Span(start=number(start), end=number(end), errors=_tally_in(errors))
+
+
+def _service_out(service: ServiceErrors) -> list[object]:
+    windows = service.windows
+    counts = [[count.bad, count.total] for count in _counts(windows)] if windows is not None else None
+    return [service.asked_at, service.seen_at, service.burning_since, counts]
+
+
+def _service_in(row: object) -> ServiceErrors:
+    asked, seen, since, counts = rows(row)
+    return ServiceErrors(
+        asked_at=number(asked),
+        seen_at=optional(seen),
+        windows=None if counts is None else _windows_in(counts),
+        burning_since=optional(since),
+    )
+
+
+def _counts(windows: ServiceWindows) -> tuple[WindowCount, ...]:
+    return windows.six_hours, windows.one_hour, windows.thirty_minutes, windows.five_minutes
+
+
+def _windows_in(row: object) -> ServiceWindows:
+    six, one, half, five = (WindowCount(bad=bad, total=total) for bad, total in map(_pair_in, rows(row)))
+    return ServiceWindows(six_hours=six, one_hour=one, thirty_minutes=half, five_minutes=five)
 
 
 def _scatter_in(row: object) -> Scatter:

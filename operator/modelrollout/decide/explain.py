@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from math import inf
 
 from modelrollout.decide import mixture
+from modelrollout.decide.burn import Burning
 from modelrollout.decide.preview import Preview
+from modelrollout.decide.service_burn import how_fast
 from modelrollout.domain.analysis import AnalysisSettings, Mode
 from modelrollout.domain.judgement import Action, Figures
 from modelrollout.domain.tally import Tally
@@ -34,6 +36,7 @@ class Told:
     preview: Preview | None
     burn: float | None = field(default=None, kw_only=True)
     """How many times too fast, where that took it back."""
+    service: Burning | None = field(default=None, kw_only=True)
     since_data: float
     n_canary: float
     expired: bool
@@ -112,6 +115,8 @@ def _why_hold(told: Told, settings: AnalysisSettings) -> str:
             told.cause,
             f"no candidate requests seen for {since}; check that traffic flows and that its series are scraped",
         )
+    if told.reason == "serviceBurning" and told.service is not None:
+        return f"{how_fast(told.service, settings)}; it goes on by itself when that is over"
     limit = _rate(settings.guardrails.error_rate_max)
     return {
         "stableUnhealthy": f"{_failing(told.latest)}: both are above errorRateMax {limit}, so it is not the candidate "

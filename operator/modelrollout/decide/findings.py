@@ -6,7 +6,8 @@ The judge has decided already; nothing here changes an action.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelrollout.decide import explain, mixture
+from modelrollout.decide import explain, mixture, service_burn
+from modelrollout.decide.burn import Burning
 from modelrollout.decide.growth import margin_of
 from modelrollout.decide.preview import Preview
 from modelrollout.decide.standing import MetricStanding, Standing, ratio_interval
@@ -43,6 +44,9 @@ class Reading:
     worse_gauges: tuple[str, ...] = ()
     """That keep everything from advancing."""
     ahead: Preview | None = None
+    service: Burning | None = None
+    """All revisions together spend the error budget too fast."""
+    service_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,7 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
         latest=latest(evidence),
         preview=reading.ahead,
         burn=evidence.guardrail.value if evidence.guardrail else None,
+        service=reading.service,
         since_data=reading.since_data,
         n_canary=reading.n_canary,
         expired=ruling.expired,
@@ -150,7 +155,8 @@ def _flags(evidence: Evidence, settings: AnalysisSettings, reading: Reading) -> 
     confounded = ("LatencyConfounded",) if _is_confounded(evidence, settings) else ()
     gauges = tuple(f"GaugeWorse:{name}" for name in reading.worse_gauges)
     short = ("StepTooShort",) if reading.ahead and not reading.ahead.fits else ()
-    return unsuitable + unsound + split + confounded + dispersion + gauges + short
+    service = (service_burn.UNKNOWN,) if reading.service_unknown else ()
+    return unsuitable + unsound + split + confounded + dispersion + gauges + short + service
 
 
 def _is_confounded(evidence: Evidence, settings: AnalysisSettings) -> bool:

@@ -7,7 +7,7 @@ never roll back. A regression once found stays found, and so does a guardrail.
 from dataclasses import replace
 from datetime import timedelta
 
-from modelrollout.decide import findings, mixture
+from modelrollout.decide import findings, mixture, service_burn
 from modelrollout.decide.budget import is_overspent
 from modelrollout.decide.evidence import is_compared, period
 from modelrollout.decide.findings import MISMATCHED_BLOCKS, MISSING_SCRAPES, Reading, Ruling
@@ -19,6 +19,7 @@ from modelrollout.domain.judgement import Action, Judgement
 
 STABLE_UNHEALTHY = "stableUnhealthy"
 BUDGET_SPENT = "budgetSpent"
+SERVICE_BURNING = "serviceBurning"
 NEVER_BY_TIMEOUT = ("noData", "insufficientTraffic", "routeNotAccepted", "trafficSplitMismatch")
 
 
@@ -96,9 +97,11 @@ def _ruled(
     if is_overspent(evidence, settings):
         return Action.HOLD, BUDGET_SPENT
     if action is Action.ADVANCE:
-        return _guarded(evidence, reading, timing, reason, shifted=shifted)
-    if action is Action.CONTINUE and evidence.missing_scrapes >= MISSING_SCRAPES:
+        action, reason = _guarded(evidence, reading, timing, reason, shifted=shifted)
+    elif action is Action.CONTINUE and evidence.missing_scrapes >= MISSING_SCRAPES:
         return Action.HOLD, "noData"
+    if action in (Action.CONTINUE, Action.ADVANCE) and reading.service is not None:
+        return Action.HOLD, SERVICE_BURNING
     return action, reason
 
 
@@ -120,6 +123,8 @@ def _reading(
         guardrail=guardrail,
         data_ok=evidence.data_ok and recent,
         worse_gauges=worse_gauges(evidence, settings),
+        service=service_burn.burning(evidence, settings, now),
+        service_unknown=bool(service_burn.unknown(evidence, settings, now)),
     )
 
 
@@ -153,6 +158,8 @@ def _hold_since(
         began.append(max(evidence.step_at, evidence.limit.excused_at))
     if evidence.missing_scrapes >= MISSING_SCRAPES:
         began.append(max(evidence.step_at, evidence.last_data_at))
+    if reading.service is not None and evidence.service is not None and evidence.service.burning_since is not None:
+        began.append(max(evidence.step_at, evidence.service.burning_since))
     return min(began)
 
 

@@ -63,7 +63,7 @@ def raise_weight(view: View) -> Plan | None:
         return _wait_for_pods(view, "The candidate's pods are not all ready for the next weight yet.")
     if not view.observed.route.accepted:
         return act(view, Reason.ROUTE_NOT_ACCEPTED, _NOT_ACCEPTED)
-    if view.first_step and view.outlook is None:
+    if view.first_step and (view.outlook is None or view.service_look == timedelta(0)):
         return act(view, Reason.CHECKING_METRICS, Reason.CHECKING_METRICS.meaning)
     enforced = view.settings.mode is Mode.ENFORCE
     if view.first_step and view.obstacle is not None and enforced:
@@ -170,6 +170,8 @@ def _holding(reason: str) -> str:
         "raise spec.analysis.guardrails.errorRateMax if that is normal",
         "budgetSpent": "the candidate has spent analysis.guardrails.maxBudgetShare of a month's error budget. "
         "Abort or promote by hand",
+        "serviceBurning": "all revisions together spend the error budget of analysis.guardrails.slo too fast. It goes "
+        "on by itself when that is over; mend the service, or abort or promote by hand",
         "inconclusive": "the deadline passed undecided and analysis.onInconclusive is hold. Abort or promote by hand",
     }
     return f"Holding at this weight: {known.get(reason, reason)}."

@@ -56,14 +56,19 @@ def _with_first_look(view: View, answer: Plan) -> Plan:
     if begun is None or not waits:
         return answer
     due = view.now.timestamp() if look == timedelta(0) else None
-    until = view.look_back if due is not None or view.obstacle is None else None
+    until = view.look_back if due is not None or view.unreadable is None else None
+    service_at = _service_at(view)
     told = replace(answer, outlook=view.outlook)
-    if until is not None or due is not None:
-        measure = Measure(evidence=begun, look_back=until, preflight=due)
+    if until is not None or due is not None or service_at is not None:
+        measure = Measure(evidence=begun, look_back=until, preflight=due, service_at=service_at)
         return replace(told, actions=(*answer.actions, measure))
-    if look is None:
-        return told
-    return replace(told, wake_after=look if answer.wake_after is None else min(look, answer.wake_after))
+    wakes = [wake for wake in (look, view.service_look, answer.wake_after) if wake is not None]
+    return replace(told, wake_after=min(wakes, default=None))
+
+
+def _service_at(view: View) -> float | None:
+    """Up to when the whole service is to be asked for now; None where it was, or need not be."""
+    return view.now.timestamp() if view.service_look == timedelta(0) else None
 
 
 def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
@@ -78,8 +83,11 @@ def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
     due = polls_due(evidence, view.settings, view.now.timestamp(), lag=view.lag)
     decides = answer.intent is not None
     riders: list[Action] = []
-    if due and not (decides and _never_caught_up(view, due)):
-        riders.append(Measure(evidence=evidence, polls=due, look_back=view.look_back))
+    if due and decides and _never_caught_up(view, due):
+        due = ()
+    service_at = _service_at(view) if due or decides else None
+    if due or service_at is not None:
+        riders.append(Measure(evidence=evidence, polls=due, look_back=view.look_back, service_at=service_at))
     if _worth_saving(view, evidence, decides=decides):
         riders.append(Checkpoint(evidence=evidence))
     if decides and not riders:

@@ -287,6 +287,7 @@ def _flips(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Announcement
         provider = kind is ConditionType.ANALYSIS_HEALTHY and condition["reason"] in (
             str(Reason.PROVIDER_ERROR),
             str(Reason.NO_DATA),
+            str(Reason.SERVICE_BURNING),
         )
         first = kind not in before and kind in (ConditionType.AVAILABLE, ConditionType.TRAFFIC_READY)
         if (worth or provider) and before.get(kind) != state and not first:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from modelrollout.decide.guards import trouble_of
+from modelrollout.decide.judge import SERVICE_BURNING
 from modelrollout.decide.view import SETTLED_AFTER, UNANSWERED
 from modelrollout.domain.conditions import ConditionStatus, ConditionType, Phase, Reason, Remark
 from modelrollout.domain.intent import Intent
@@ -255,6 +256,8 @@ def _analysis_healthy(seen: Circumstances) -> Finding:
     }[judgement.verdict]
     if reason is Reason.REGRESSED and judgement.observed:
         reason = Reason.WOULD_ROLL_BACK
+    if judgement.reason == SERVICE_BURNING:
+        status, reason = UNKNOWN, Reason.SERVICE_BURNING
     evidence = seen.observed.evidence
     faults: Iterable[str] = (fault.message for _, fault in evidence.faults) if evidence is not None else ()
     cause = next(iter(faults), "") if reason is Reason.PROVIDER_ERROR else ""

@@ -1,10 +1,10 @@
 """One walk's world with what several rules want to know of it, worked out once. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from modelrollout.decide import preflight
+from modelrollout.decide import preflight, service_burn
 from modelrollout.decide.capacity import candidate_wish, stable_wish
 from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.judge import judge
@@ -174,6 +174,14 @@ class View:
 
     @cached_property
     def obstacle(self) -> Remark | None:
+        """Why the first step should not begin, as far as looks at the metrics told."""
+        if self.unreadable is not None or self.begun is None:
+            return self.unreadable
+        found = service_burn.burning(self.begun, self.settings, self.now.timestamp())
+        return None if found is None else service_burn.obstacle(found, self.settings)
+
+    @cached_property
+    def unreadable(self) -> Remark | None:
         """Why the first step cannot be judged, as far as a first look at the metrics told."""
         looked = None if self.begun is None else self.begun.preflight
         return None if looked is None else preflight.obstacle(looked)
@@ -186,7 +194,11 @@ class View:
             return None
         timing = self._timing_of(self._step_at(self.intent.target))
         phi = next((m.tests[0].scatter.phi for m in self.begun.metrics if m.name == ERRORS), 1.0)
-        return self.obstacle or preflight.outlook(looked, self.settings, timing, self.intent.target, phi)
+        if self.obstacle is not None:
+            return self.obstacle
+        told = preflight.outlook(looked, self.settings, timing, self.intent.target, phi)
+        unknown = service_burn.unknown(self.begun, self.settings, self.now.timestamp())
+        return replace(told, message=f"{told.message} {unknown}") if unknown else told
 
     @cached_property
     def next_look(self) -> timedelta | None:
@@ -196,9 +208,17 @@ class View:
         looked = self.begun.preflight
         if looked is None:
             return timedelta(0)
-        if self.obstacle is None:
+        if self.unreadable is None:
             return None
         return max(preflight.AGAIN - timedelta(seconds=self.now.timestamp() - looked.at), timedelta(0))
+
+    @cached_property
+    def service_look(self) -> timedelta | None:
+        """How long until the whole service is to be looked at; None where that would decide nothing."""
+        waits = self.first_step and not self.paused
+        if self.begun is None or not (waits or self.compared):
+            return None
+        return service_burn.next_look(self.begun, self.settings, self.now.timestamp())
 
     @cached_property
     def judgement(self) -> Judgement | None:

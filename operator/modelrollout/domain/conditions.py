@@ -138,6 +138,10 @@ class Reason(StrEnum):
     PROVIDER_ERROR = "ProviderError", "Prometheus does not answer or answers with an error."
     LOW_SAMPLE = "LowSample", "Too few requests to decide."
     PASSED = "Passed", "The candidate is proven not worse beyond the margin."
+    SERVICE_BURNING = (
+        "ServiceBurning",
+        "All revisions together spend the error budget of spec.analysis.guardrails.slo too fast; no weight is raised.",
+    )
     NOT_ANALYSED = "NotAnalysed", "Nothing is compared at present."
     SCALING_AS_ASKED = "ScalingAsAsked", "The autoscaler reads its metrics, or replicas are fixed."
     SCALING_BLIND = "ScalingBlind", "The autoscaler cannot read its metrics; replicas stay at their floor."

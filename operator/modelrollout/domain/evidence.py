@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from modelrollout.domain.metrics import Kind
 from modelrollout.domain.polls import ProviderFault
 from modelrollout.domain.preflight import Preflight
+from modelrollout.domain.service_errors import ServiceErrors
 from modelrollout.domain.tally import NO_REQUESTS, Block, Tally
 
 
@@ -181,4 +182,6 @@ class Evidence:
     """The last minutes of this step, where there is an SLO to hold them against."""
     budget_spent: float = 0.0
     """Share of a month's error budget that the candidate has spent."""
+    service: ServiceErrors | None = None
+    """All revisions together, where there is an SLO; None: nobody has looked yet."""
     queries: tuple[tuple[str, str], ...] = ()

@@ -51,13 +51,14 @@ class Measure:
     """Ask Prometheus at these grid times (unix seconds) and let the answers join the evidence.
 
     `look_back`: before them for what stable did until then (unix seconds), once a rollout. `preflight`: before all
-    each query once, of stable, as it is then.
+    each query once, of stable, as it is then. `service_at`: beside them for the whole service's requests up to then.
     """
 
     evidence: Evidence
     polls: tuple[float, ...] = ()
     look_back: float | None = None
     preflight: float | None = None
+    service_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

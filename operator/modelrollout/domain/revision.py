@@ -8,6 +8,8 @@ from modelrollout.domain.fragment import Fragment
 
 NAME_LENGTH = 8
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: no words; no 0, 1, 3: no look-alikes
+NAME_PATTERN = f"[{_ALPHABET}]{{{NAME_LENGTH}}}"
+"""A regular expression for every revision's name."""
 
 
 def revision_name(model: Fragment, runtime: Fragment) -> str:

@@ -40,6 +40,10 @@ class Asking:
 
         return tuple(Poll(at=at, answers=answered(at), queries=texts) for at in plan.polls)
 
+    async def rows(self, query: Query) -> Rows | ProviderFault:
+        """One question that is no poll's, answered as it is."""
+        return await self._provider.rows(query)
+
     async def sees(self, plan: MeasurePlan, revision: str) -> bool | ProviderFault:
         """Whether the revision's requests are counted by any series at all, or why that is not known."""
         for query in queries(plan):

@@ -13,6 +13,7 @@ from modelrollout.decide.blocks import LEAST_LOOKBACK
 from modelrollout.decide.evidence import absorb, measure_since
 from modelrollout.decide.lookback import History, informed
 from modelrollout.decide.preflight import LOOKED_AT, seen
+from modelrollout.decide.service_burn import looked
 from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.metrics import Kind, Source
@@ -21,12 +22,14 @@ from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.plan import Measure
 from modelrollout.domain.polls import REQUESTS, Arm, ArmPod, Arms, FaultKind, Poll, ProviderFault
 from modelrollout.domain.preflight import Preflight
+from modelrollout.domain.service_errors import ServiceErrors, ServiceWindows
 from modelrollout.measure.instruments import Instruments
 from modelrollout.measure.lookback import Source as LookBackSource
 from modelrollout.measure.lookback import Span, look_back
 from modelrollout.measure.providers import Providers
 from modelrollout.measure.queries import MeasurePlan, described
 from modelrollout.measure.series import SeriesPreset
+from modelrollout.measure.service_errors import WholeService, service_errors
 
 _NO_SERIES = ProviderFault(
     kind=FaultKind.REFUSED,
@@ -55,9 +58,11 @@ class PrometheusProber:
         answers = evidence.preflight is None or not evidence.preflight.faults
         if action.look_back is not None and answers:
             evidence = await self._informed(action.look_back, evidence, observed, settings)
-        if not action.polls:
-            return evidence
-        for poll in await self._polls(action, observed, settings, arms, preset):
+        polls, service = await asyncio.gather(
+            self._polls(action, observed, settings, arms, preset), self._service(action, observed, settings, preset)
+        )
+        evidence = replace(evidence, service=service)
+        for poll in polls:
             if self._on_asked is not None:
                 self._on_asked(poll)
             evidence = absorb(evidence, settings, poll, arms)
@@ -85,8 +90,8 @@ class PrometheusProber:
             promql=self._instruments.promql,
         )
         (poll,) = await provider.ask(plan)
-        looked = seen(poll, plan.arms, settings, described(plan))
-        return replace(looked, at=at, instruments=_unlike(preset, settings, observed, evidence))
+        found = seen(poll, plan.arms, settings, described(plan))
+        return replace(found, at=at, instruments=_unlike(preset, settings, observed, evidence))
 
     async def _informed(
         self, until: float, evidence: Evidence, observed: Observed, settings: AnalysisSettings
@@ -116,6 +121,8 @@ class PrometheusProber:
         arms: Arms,
         preset: SeriesPreset | None,
     ) -> tuple[Poll, ...]:
+        if not action.polls:
+            return ()
         provider = self._providers.named(settings.provider)
         if isinstance(provider, ProviderFault) or preset is None:
             fault = provider if isinstance(provider, ProviderFault) else _NO_SERIES
@@ -130,6 +137,22 @@ class PrometheusProber:
             promql=self._instruments.promql,
         )
         return await provider.ask(plan)
+
+    async def _service(
+        self, action: Measure, observed: Observed, settings: AnalysisSettings, preset: SeriesPreset | None
+    ) -> ServiceErrors | None:
+        """Beside the polls, so that it delays none of them for long."""
+        before, at = action.evidence.service, action.service_at
+        if at is None:
+            return before
+        provider = self._providers.named(settings.provider)
+        answer: ServiceWindows | ProviderFault
+        if isinstance(provider, ProviderFault) or preset is None:
+            answer = provider if isinstance(provider, ProviderFault) else _NO_SERIES
+        else:
+            service = WholeService(key=observed.key, preset=preset)
+            answer = await service_errors(provider, service, at - observed.lag_of(settings.provider))
+        return looked(before, settings, at, answer)
 
 
 def _unlike(preset: SeriesPreset, settings: AnalysisSettings, observed: Observed, evidence: Evidence) -> str:

@@ -1,7 +1,8 @@
 """What the operator would have decided about a rollout that is over, poll by poll as it would have looked.
 
 The weights move as they really did; nothing that is decided here changes them. Pure: whoever has the samples is asked
-for each measurement by a generator, at once or over a network.
+for each measurement by a generator, at once or over a network. The service-wide burn rule is left out: it decides
+nothing about the candidate, and its six hours lie before what a recording has.
 """
 
 from collections.abc import Generator

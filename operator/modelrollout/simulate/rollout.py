@@ -11,7 +11,7 @@ from modelrollout.domain.conditions import Reason
 from modelrollout.domain.intent import Intent
 from modelrollout.domain.judgement import Action, Judgement
 from modelrollout.domain.model_deployment import ModelDeployment
-from modelrollout.domain.plan import Plan
+from modelrollout.domain.plan import Measure, Plan
 from modelrollout.simulate.scenario import Scenario
 from modelrollout.simulate.world import World
 
@@ -24,7 +24,7 @@ class Ending(StrEnum):
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled back"
     HELD = "held"
-    """Longer than holdTimeout: a person has to decide."""
+    """Longer than holdTimeout, at a weight or before the first one: a person has to decide."""
     UNFINISHED = "unfinished"
 
 
@@ -117,6 +117,8 @@ def roll_out(desired: ModelDeployment, scenario: Scenario, seed: int | str) -> R
             comes = world.now + scenario.approve_after
         wake = [world.now + max(decided.wake_after.total_seconds(), WALK)] if decided.wake_after is not None else []
         wake += [moment for moment in (world.next_event(), comes) if moment is not None]
+        if any(isinstance(action, Measure) for action in decided.actions):
+            wake.append(world.now + WALK)  # the end of a measurement rings
         if not wake:
             return _told(world, record, decided, Ending.UNFINISHED)
         world.pass_to(max(min(wake), world.now + WALK))
@@ -134,6 +136,9 @@ def _ending(world: World, decided: Plan, end: float) -> Ending | None:
     if decided.reason is Reason.HOLDING and judgement is not None and judgement.hold_since is not None:
         held = world.now - judgement.hold_since
         return Ending.HELD if held >= world.desired.analysis.hold_timeout.total_seconds() else None
+    if decided.reason is Reason.SERVICE_BURNING and intent.preparing_since is not None:
+        waited = world.now - intent.preparing_since.timestamp()
+        return Ending.HELD if waited >= world.desired.analysis.hold_timeout.total_seconds() else None
     return Ending.UNFINISHED if world.now > end else None
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
 
+from modelrollout.decide.burn import SERVICE_FAST_LONG, SERVICE_FAST_SHORT, SERVICE_SLOW_LONG, SERVICE_SLOW_SHORT
 from modelrollout.domain.metrics import LATENCY
 from modelrollout.domain.polls import REQUESTS, TARGETS, Poll, Sample, Series
+from modelrollout.domain.service_errors import ServiceWindows, WindowCount
 
 GOOD_CODE, BAD_CODE = "200", "500"
 
@@ -99,6 +101,28 @@ class Scraped:
         if self._bounds is not None:
             answers[LATENCY] = tuple(buckets)
         return Poll(at=at, answers=answers)
+
+    def service_windows(self, at: float) -> ServiceWindows:
+        """All revisions together; what began less than six hours ago has shorter windows, as on a real one."""
+        counters = [counted for here in self._targets.values() for counted in here.counted.values()]
+
+        def over(seconds: float) -> WindowCount:
+            bad = sum(_rise(each.bad, at - seconds, at) for each in counters)
+            return WindowCount(bad=bad, total=bad + sum(_rise(each.good, at - seconds, at) for each in counters))
+
+        return ServiceWindows(
+            six_hours=over(SERVICE_SLOW_LONG),
+            one_hour=over(SERVICE_FAST_LONG),
+            thirty_minutes=over(SERVICE_SLOW_SHORT),
+            five_minutes=over(SERVICE_FAST_SHORT),
+        )
+
+
+def _rise(counter: _Counter, since: float, until: float) -> float:
+    """From the last sample at or before `since`, or from birth."""
+    first = bisect_right(counter.samples, since, key=lambda sample: sample.t)
+    end = bisect_right(counter.samples, until, key=lambda sample: sample.t)
+    return (counter.samples[end - 1].v if end else 0.0) - (counter.samples[first - 1].v if first else 0.0)
 
 
 def _keep(counter: _Counter, number: int, at: float, value: int) -> None:

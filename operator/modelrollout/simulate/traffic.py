@@ -11,6 +11,7 @@ from math import inf
 from random import Random
 
 from modelrollout.domain.polls import Poll
+from modelrollout.domain.service_errors import ServiceWindows
 from modelrollout.simulate.chance import binomial, poisson, shared_out
 from modelrollout.simulate.scenario import Scenario, Version
 from modelrollout.simulate.scraped import Scraped
@@ -75,6 +76,10 @@ class Traffic:
     def poll(self, at: float, since: float) -> Poll:
         self.to(at)
         return self.scraped.poll(at, since)
+
+    def service_windows(self, at: float) -> ServiceWindows:
+        self.to(at)
+        return self.scraped.service_windows(at)
 
     def _draw(self, until: float) -> None:
         if self._drawn < self.turns_at < until:

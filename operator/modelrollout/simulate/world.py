@@ -13,6 +13,7 @@ from typing import assert_never
 from modelrollout.decide.evidence import absorb, measure_since
 from modelrollout.decide.lookback import informed
 from modelrollout.decide.plan import plan
+from modelrollout.decide.service_burn import looked
 from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import EMPTY
@@ -199,6 +200,9 @@ class World:
         if action.look_back is not None:
             past = self.traffic.poll(action.look_back, action.look_back - HISTORY)
             evidence = informed(evidence, settings, history_of(past, STABLE, settings.source))
+        if action.service_at is not None:
+            windows = self.traffic.service_windows(action.service_at)
+            evidence = replace(evidence, service=looked(evidence.service, settings, action.service_at, windows))
         for at in action.polls:
             poll = self.traffic.poll(at, measure_since(evidence))
             evidence = absorb(evidence, settings, poll, self._arms(settings))
