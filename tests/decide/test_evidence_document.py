@@ -33,15 +33,19 @@ def test_evidence_survives_json_to_the_last_bit() -> None:
 def test_what_a_guardrail_found_survives_json() -> None:
     evidence = replace(
         begin(SETTINGS, stable="a", candidate="b", attempt="1", steps=3, at=0),
-        limit=LimitEvidence(parts=((0.1, -7.5),), stable=(0.0, 2.5), excused_at=12.5),
-        guardrail=GuardrailFired(name="slo", at=13.5, value=5.1),
+        limits=(
+            LimitEvidence(parts=((0.1, -7.5),), stable=(0.0, 2.5), excused_at=12.5, scatter=Scatter(phi=1.5)),
+            LimitEvidence(metric="latency", edge=0.5, rollout=Tally(x_canary=1, n_canary=2), step=Tally(n_stable=4)),
+        ),
+        guardrail=GuardrailFired(name="latencySlo", at=13.5, value=5.1, metric="latency", edge=0.5),
         spans=(Span(start=1.5, end=16.5, errors=Tally(x_canary=1, n_canary=2, x_stable=3, n_stable=4)),),
         budget_spent=0.0125,
+        in_flight=Tally(x_canary=1.5, n_canary=2, x_stable=3, n_stable=4),
     )
     assert through_json(evidence) == evidence
 
 
-NEWER = ("limit", "guardrail", "pod_load", "before", "spans", "budget_spent", "service")
+NEWER = ("limits", "guardrail", "pod_load", "in_flight", "before", "spans", "budget_spent", "service")
 NEWER_OF_A_TEST = ("scatter", "ratio", "interval")
 """Fields that documents did not have at first."""
 
@@ -58,9 +62,20 @@ def test_an_older_document_is_still_read_and_goes_on_from_there() -> None:
     read = from_document(document)
     assert read.metrics[0].tests[0].parts == written.metrics[0].tests[0].parts
     assert read.metrics[0].tests[0].scatter == Scatter(phi=1.0)
-    assert read.limit == LimitEvidence()
+    assert read.limits == (LimitEvidence(rollout=written.requests, step=written.step_requests),)
     block = Counted(start=80, end=81, errors=Tally(x_canary=1, n_canary=10), histograms={}, carried=())
-    assert len(grown(read, SETTINGS, block).limit.parts) == read.parts_started
+    assert len(grown(read, SETTINGS, block).limits[0].parts) == read.parts_started
+
+
+def test_a_document_with_one_limit_is_read_as_that_of_errors() -> None:
+    written = roll_out(World(seed=2, rps=60), SETTINGS, weights=(20,), longest=80.0).evidence
+    document = json.loads(json.dumps(to_document(written)))
+    (limit,) = document.pop("limits")
+    document["limit"] = {name: limit[name] for name in ("parts", "stable", "excused_at")} | {"phi": 2.0}
+    document["guardrail"] = ["slo", 13.5, 5.1]
+    read = from_document(document)
+    assert read.limits == (replace(written.limits[0], scatter=Scatter(phi=2.0)),)
+    assert read.guardrail == GuardrailFired(name="slo", at=13.5, value=5.1, metric="errors", edge=None)
 
 
 @given(st.lists(FLOATS, min_size=4, max_size=4), FLOATS, st.none() | FLOATS)

@@ -8,6 +8,8 @@ from itertools import accumulate
 from math import exp, inf, sqrt
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelrollout.decide import dispersion
 from modelrollout.decide.counted import Counted
@@ -15,11 +17,14 @@ from modelrollout.decide.evidence import begin, enter_step
 from modelrollout.decide.evidence_document import from_document, to_document
 from modelrollout.decide.growth import grown
 from modelrollout.decide.judge import judge
-from modelrollout.decide.lookback import MOST_SPANS, Counters, History, informed, past
+from modelrollout.decide.lookback import History, informed
+from modelrollout.decide.past import MOST_SPANS, Counters, past
 from modelrollout.domain.analysis import AnalysisSettings, StepTiming
 from modelrollout.domain.evidence import Evidence, Scatter
-from modelrollout.domain.polls import Sample, Series
+from modelrollout.domain.metrics import LATENCY, MetricSettings, Source
+from modelrollout.domain.polls import REQUESTS, Sample, Series
 from modelrollout.domain.safeguards import Estimate, Overdispersion, PodSpread
+from modelrollout.domain.signals import Buckets, Counts, Score, SeriesSelector
 from modelrollout.domain.tally import Tally
 
 SETTINGS = AnalysisSettings()
@@ -48,11 +53,18 @@ def counters(pods: int, *, seed: int = 1, bursts: float = 1.0, slow: float = 0.3
         bad.append(failed)
         for bound, share in zip(BOUNDS, (1 - 2 * slow, 1 - slow, 0.999, 1.0), strict=True):
             latency.append(series(f"pod-{pod}", [share * n for n in ns], le=bound))
-    return Counters(requests=tuple(requests), bad=tuple(bad), latency=tuple(latency))
+    return Counters(total=tuple(requests), bad=tuple(bad), buckets=tuple(latency))
+
+
+def per_metric(counters: Counters) -> dict[str, Counters]:
+    """Errors and latency apart, as they are asked for."""
+    found = {REQUESTS: replace(counters, buckets=()), LATENCY: Counters(buckets=counters.buckets)}
+    return {name: each for name, each in found.items() if each.every()}
 
 
 def history(compared: Counters, servers: Counters | None = None) -> History:
-    return History(end=15.0 * LENGTH, compared=compared, servers=compared if servers is None else servers)
+    by_servers = per_metric(compared if servers is None else servers)
+    return History(end=15.0 * LENGTH, compared=per_metric(compared), servers=by_servers)
 
 
 def begun(settings: AnalysisSettings = SETTINGS) -> Evidence:
@@ -78,7 +90,7 @@ def test_rises_are_counted_per_span_and_pod_over_restarts_and_series_born_later(
     born = Series(
         revision="old", target="a", labels=(("code", "500"),), samples=(Sample(30, 2), Sample(45, 3)), bad=True
     )
-    seen = past(Counters(requests=(restarted, born), bad=(born,)), 45.0)
+    seen = past(Counters(total=(restarted, born), bad=(born,)), 45.0)
     assert seen.requests == {"a": [10.0, 9.0, 3.0]}
     assert seen.bad == {"a": [0.0, 2.0, 1.0]}
     assert seen.seconds == 45.0
@@ -87,7 +99,7 @@ def test_rises_are_counted_per_span_and_pod_over_restarts_and_series_born_later(
 def test_a_long_past_with_quick_scrapes_has_longer_spans() -> None:
     samples = tuple(Sample(float(t), float(t)) for t in range(3 * MOST_SPANS + 1))
     quick = Series(revision="old", target="a", labels=(), samples=samples)
-    (rises,) = past(Counters(requests=(quick,)), 3.0 * MOST_SPANS).requests.values()
+    (rises,) = past(Counters(total=(quick,)), 3.0 * MOST_SPANS).requests.values()
     assert rises == [3.0] * MOST_SPANS
 
 
@@ -106,7 +118,7 @@ def test_phi_is_that_of_the_pods_counts_span_by_span() -> None:
 def test_independent_errors_of_several_pods_have_a_phi_near_one() -> None:
     evidence = informed(begun(), SETTINGS, history(counters(4)))
     assert scatter_of(evidence).phi < 1.4
-    assert evidence.limit.phi == scatter_of(evidence).phi
+    assert evidence.limits[0].scatter.phi == scatter_of(evidence).phi
     assert "DispersionUnknown" not in flags(evidence)
 
 
@@ -119,7 +131,7 @@ def test_with_one_pod_phi_is_seen_over_time_and_is_at_most_the_fallback() -> Non
 def test_with_one_pod_that_failed_too_little_phi_is_the_fallback_and_a_flag_says_so() -> None:
     evidence = informed(begun(), SETTINGS, history(counters(1, per_span=5)))
     assert scatter_of(evidence) == Scatter(phi=2.0, known=False)
-    assert evidence.limit.phi == 2.0
+    assert evidence.limits[0].scatter.phi == 2.0
     assert "DispersionUnknown" in flags(evidence)
 
 
@@ -135,7 +147,7 @@ def test_requests_can_be_taken_as_independent_by_wish() -> None:
     plain = replace(SETTINGS, overdispersion=Overdispersion(mode=Estimate.NONE))
     evidence = informed(begun(plain), plain, history(counters(4, bursts=5)))
     assert scatter_of(evidence).phi == 1.0
-    assert (scatter_of(begun(plain)).phi, begun(plain).limit.phi) == (1.0, 1.0)
+    assert (scatter_of(begun(plain)).phi, begun(plain).limits[0].scatter.phi) == (1.0, 1.0)
     assert "DispersionUnknown" not in flags(begun(plain), plain)
 
 
@@ -168,7 +180,7 @@ def test_where_the_gateway_is_compared_the_scatter_is_that_of_the_servers() -> N
 def test_a_gateways_instances_are_no_pods_and_are_looked_at_together_over_time() -> None:
     shared = counters(1, bursts=5)
     twice = Counters(
-        requests=(*shared.requests, *(replace(s, target="other") for s in shared.requests)),
+        total=(*shared.total, *(replace(s, target="other") for s in shared.total)),
         bad=(*shared.bad, *(replace(s, target="other") for s in shared.bad)),
     )
     alone = informed(begun(), SETTINGS, history(twice, Counters()))
@@ -180,7 +192,7 @@ def test_pods_that_differ_widen_the_margin_once_the_first_block_is_counted() -> 
     totals = {"a": (100.0, 10000.0), "b": (150.0, 10000.0), "c": (60.0, 10000.0), "d": (220.0, 20000.0)}
     requests = tuple(series(pod, [n / LENGTH] * LENGTH) for pod, (_, n) in totals.items())
     bad = tuple(series(pod, [x / LENGTH] * LENGTH, bad=True) for pod, (x, _) in totals.items())
-    evidence = informed(begun(settings), settings, history(Counters(requests=requests, bad=bad)))
+    evidence = informed(begun(settings), settings, history(Counters(total=requests, bad=bad)))
     assert scatter_of(evidence).tau == pytest.approx(0.3278800548)
     assert evidence.metrics[0].tests[0].ratio is None
     entered = enter_step(evidence, settings, step=0, weight=20, at=900)
@@ -211,9 +223,98 @@ def test_every_exponent_is_divided_by_phi() -> None:
     before, after = first.metrics[0].tests[0], twice.metrics[0].tests[0]
     assert after.parts[0] == pytest.approx(before.parts[0])
     assert after.proof == pytest.approx(before.proof)
-    assert twice.limit.parts[0] == pytest.approx(first.limit.parts[0])
+    assert twice.limits[0].parts[0] == pytest.approx(first.limits[0].parts[0])
 
 
 def test_what_the_past_said_survives_a_restart_to_the_last_bit() -> None:
     evidence = informed(begun(), SETTINGS, history(counters(5, bursts=3, slow=0.2)))
     assert from_document(json.loads(json.dumps(to_document(evidence), allow_nan=False))) == evidence
+
+
+# ------------------------------------------------------------------ metrics of the user's own
+
+ANY = SeriesSelector(series=("any",))
+QUALITY = MetricSettings.of("quality", index=1, signal=Counts(total=ANY, bad=ANY))
+WAIT = MetricSettings.of("wait", index=2, signal=Buckets(buckets=ANY, unit=1.0), slo=(0.5, 0.9))
+OWN = AnalysisSettings(metrics=(MetricSettings.of("errors"), QUALITY, WAIT))
+
+
+def own(errors: Counters, quality: Counters, wait: Counters) -> History:
+    wait = Counters(buckets=wait.buckets)
+    seen = {REQUESTS: replace(errors, buckets=()), "quality": replace(quality, buckets=()), "wait": wait}
+    return History(end=15.0 * LENGTH, compared=seen, servers={REQUESTS: seen[REQUESTS]})
+
+
+def test_each_metric_has_the_scatter_of_its_own_series() -> None:
+    known = informed(begun(OWN), OWN, own(counters(4), counters(4, bursts=5), counters(4, slow=0.2)))
+    errors, quality, wait = known.metrics
+    assert errors.tests[0].scatter.phi < 1.4
+    assert 3 < quality.tests[0].scatter.phi < 8
+    assert wait.edges == (0.1, 0.25), "from the past of its own buckets"
+    assert all(test.scatter.known for metric in known.metrics for test in metric.tests)
+    assert [(limit.edge, limit.scatter.known) for limit in known.limits] == [(None, True), (0.5, True)]
+    assert "DispersionUnknown" not in flags(known, OWN)
+
+
+def test_a_metric_that_did_not_answer_keeps_its_fallback_and_the_flag() -> None:
+    known = informed(begun(OWN), OWN, own(counters(4), Counters(), counters(4)))
+    assert known.metrics[0].tests[0].scatter.known
+    assert known.metrics[1].tests[0].scatter == Scatter(phi=2.0, known=False)
+    assert "DispersionUnknown" in flags(known, OWN)
+
+
+def test_of_the_gateways_own_metrics_all_instances_are_looked_at_over_time() -> None:
+    metric = replace(QUALITY, source=Source.GATEWAY)
+    settings = AnalysisSettings(metrics=(MetricSettings.of("errors"), metric))
+    shared = replace(counters(1, bursts=5), buckets=())
+    twice = Counters(
+        total=(*shared.total, *(replace(s, target="other") for s in shared.total)),
+        bad=(*shared.bad, *(replace(s, target="other") for s in shared.bad)),
+    )
+    seen = History(end=15.0 * LENGTH, compared={"quality": twice})
+    assert scatter_of(informed(begun(settings), settings, seen), 1) == Scatter(phi=2.0, known=True)
+    beside = replace(settings, metrics=(settings.metrics[0], QUALITY))
+    assert scatter_of(informed(begun(beside), beside, seen), 1).phi == 1.0, "by pods they do not differ"
+
+
+def test_pods_that_differ_in_a_metric_of_ones_own_widen_its_margin_only() -> None:
+    totals = {"a": (100.0, 10000.0), "b": (150.0, 10000.0), "c": (60.0, 10000.0), "d": (220.0, 20000.0)}
+    uneven = Counters(
+        total=tuple(series(pod, [n / LENGTH] * LENGTH) for pod, (_, n) in totals.items()),
+        bad=tuple(series(pod, [x / LENGTH] * LENGTH, bad=True) for pod, (x, _) in totals.items()),
+    )
+    settings = replace(OWN, pod_spread=PodSpread(min_pods=4))
+    known = informed(begun(settings), settings, own(counters(4), uneven, counters(4)))
+    assert scatter_of(known, 1).tau == pytest.approx(0.3278800548)
+    assert scatter_of(known, 0).tau < 0.1
+
+
+def test_scores_scatter_by_what_is_missing_to_the_best() -> None:
+    """From 1 to 5: each answer scores 5 but the bad ones, which score 1."""
+    rating = MetricSettings.of("rating", index=1, signal=Score(sums=ANY, counts=ANY, low=1, high=5))
+    settings = AnalysisSettings(metrics=(MetricSettings.of("errors"), rating))
+    bad = [[5.0 if (i + 3 * pod) % 7 == 0 else 0.0 for i in range(LENGTH)] for pod in range(3)]
+    scored = Counters(
+        total=tuple(series(f"pod-{pod}", [100.0] * LENGTH) for pod in range(3)),
+        sums=tuple(series(f"pod-{pod}", [500.0 - 4 * x for x in xs]) for pod, xs in enumerate(bad)),
+    )
+    seen = past(scored, 15.0 * LENGTH, score=Score(sums=ANY, counts=ANY, low=1, high=5))
+    assert seen.bad == {f"pod-{pod}": pytest.approx(xs) for pod, xs in enumerate(bad)}
+    known = informed(begun(settings), settings, History(end=15.0 * LENGTH, compared={"rating": scored}))
+    assert scatter_of(known, 1).known and scatter_of(known, 1).phi > 2
+
+
+@given(st.lists(st.integers(0, 20), min_size=4, max_size=40), st.integers(2, 5), st.integers(0, 3))
+def test_a_ratio_scatters_alike_whatever_it_is_called(rises: list[int], pods: int, shift: int) -> None:
+    """The same counts as errors of the servers or as a metric of one's own have the same phi and tau."""
+
+    def of(pod: int) -> list[float]:
+        return [float(x) for x in (*rises[shift * pod % len(rises) :], *rises[: shift * pod % len(rises)])]
+
+    both = Counters(
+        total=tuple(series(f"pod-{pod}", [20.0] * len(rises)) for pod in range(pods)),
+        bad=tuple(series(f"pod-{pod}", of(pod), bad=True) for pod in range(pods)),
+    )
+    seen = {REQUESTS: both, "quality": both}
+    known = informed(begun(OWN), OWN, History(end=15.0 * len(rises), compared=seen, servers={REQUESTS: both}))
+    assert scatter_of(known, 0) == scatter_of(known, 1)

@@ -307,3 +307,28 @@ def test_a_look_that_found_nothing_is_not_repeated() -> None:
     pods = (a_workload(STABLE.revision), a_workload(GOOD.revision, ready=0, replicas=1))
     answer = plan(replace(preparing(), workloads=pods), NOW + timedelta(minutes=5))
     assert not any(isinstance(action, Measure) for action in answer.actions)
+
+
+# ------------------------------------------------------------------ an slo that no bucket can tell
+
+
+def promised(within: float) -> AnalysisSettings:
+    return AnalysisSettings(metrics=(MetricSettings.of("latency", slo=(within, 0.99)),))
+
+
+def test_an_slo_between_two_bounds_keeps_the_first_step_and_tells_the_nearest() -> None:
+    looked = look(settings=promised(0.4), latency=buckets(0.1, 0.3, 0.5, 2.5))
+    assert why(looked) == (
+        "NoMetrics: spec.analysis.metrics: slo.within of latency: no bucket of stable's histogram ends at 0.4 s, so "
+        "nothing counts what is slower. Write 0.3 or 0.5 instead, or leave it out."
+    )
+
+
+@pytest.mark.parametrize(("within", "nearest"), [(9.0, "Write 2.5 instead"), (0.01, "Write 0.1 instead")])
+def test_an_slo_beyond_all_bounds_has_one_neighbour(within: float, nearest: str) -> None:
+    assert nearest in why(look(settings=promised(within), latency=buckets(0.1, 2.5)))
+
+
+def test_an_slo_at_a_bound_or_without_any_bucket_seen_stands_in_no_way() -> None:
+    assert obstacle(look(settings=promised(0.3), latency=buckets(0.1, 0.3))) is None
+    assert obstacle(look(settings=promised(0.3), latency=(*buckets(0.1, revision="new"), *buckets()))) is None

@@ -648,6 +648,12 @@ def test_an_error_rate_above_the_limit_in_the_bake_takes_the_candidate_back() ->
     assert answer.intent.aborted is not None and answer.intent.aborted.revision == GOOD.revision
 
 
+def test_a_broken_slo_in_the_bake_takes_the_candidate_back_as_too_slow() -> None:
+    baking = a_rollout(100)
+    fired = GuardrailFired(name="latencySlo", at=NOW.timestamp(), value=5.0, metric="latency", edge=0.5)
+    assert plan(replace(baking, evidence=evidence_of(baking, guardrail=fired)), NOW).reason is Reason.TOO_SLOW
+
+
 def test_what_a_person_promoted_or_stables_end_is_not_held_against_limits() -> None:
     promoted = a_rollout(100, intent={"promote": True})
     assert not asked_for(promoted)

@@ -147,7 +147,7 @@ def test_what_would_advance_waits_too_and_goes_on_when_it_is_over() -> None:
             {"regression": RegressionFound(metric="errors", edge=None, at=100.0, log_evidence=6.0)},
             (Action.ROLLBACK, "regression"),
         ),
-        ({"limit": LimitEvidence(excused_at=100.0)}, (Action.HOLD, "stableUnhealthy")),
+        ({"limits": (LimitEvidence(excused_at=100.0),)}, (Action.HOLD, "stableUnhealthy")),
         ({"budget_spent": 0.6}, (Action.HOLD, "budgetSpent")),
         ({"last_data_at": 0.0}, (Action.HOLD, "noData")),
         ({"missing_scrapes": 2}, (Action.HOLD, "noData")),

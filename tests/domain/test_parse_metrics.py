@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.fragment import Fragment
-from modelrollout.domain.metrics import Kind, MetricSettings, Source
+from modelrollout.domain.metrics import Kind, LatencySlo, MetricSettings, Source
 from modelrollout.domain.parse_fields import Field, Wrong
 from modelrollout.domain.parse_metrics import read_metrics
 from modelrollout.domain.signals import Buckets, Counts, Expression, Gauge, Score, SeriesSelector
@@ -60,6 +61,14 @@ def test_a_score_is_a_sum_and_a_count() -> None:
     assert (signal.low, signal.high) == (1, 5)
 
 
+def test_a_histogram_may_have_an_slo() -> None:
+    wait = one({**WAIT, "slo": {"within": 2, "share": 0.9}})
+    assert wait.slo == LatencySlo(within=2.0, share=0.9)
+    settings = AnalysisSettings(metrics=(wait,))
+    assert [(each.metric, each.edge) for each in settings.limits()] == [("errors", None), ("wait", 2.0)]
+    assert [each.rate for each in settings.limits()] == pytest.approx([0.05, 0.1])
+
+
 def test_a_histogram_has_its_unit_and_edges_in_seconds() -> None:
     wait = one(WAIT)
     assert wait.signal == Buckets(buckets=SeriesSelector(series=("wait_ms_bucket",)), unit=0.001)
@@ -102,6 +111,9 @@ def test_a_gauge_may_be_an_expression_that_is_not_looked_at_here() -> None:
         ({**QUALITY, "bad": {"series": "a", "matchers": {"x": "a\nb"}}}, "cannot be used; write plain text"),
         ({**QUALITY, "bad": {"series": "a", "matchers": {c: c for c in "abcde"}}}, "more than 4"),
         ({**QUALITY, "bad": {"series": "a", "matchers": {"x" * 64: "y"}}}, "cannot be matched here"),
+        ({**QUALITY, "slo": {"within": 1, "share": 0.9}}, "[0].slo: 0.9 within 1 s is not possible; write an slo for"),
+        ({"name": "latency", "slo": {"within": 1}}, "[0].slo.share: is missing; write a share such as 0.99"),
+        ({"name": "latency", "slo": {"within": 1, "share": 99}}, "[0].slo.share: 99.0 is not possible; write a share"),
         ({**QUALITY, "edges": [0.1]}, "[0].edges: (0.1,) is not possible; write edges for histograms only"),
         ({**RATING, "score": {"series": "a", "low": 5, "high": 5}}, "score.low: 5 is not possible"),
         ({**RATING, "score": {"series": "a", "low": -1, "high": 5}}, "score.low: -1 is not possible"),

@@ -66,7 +66,13 @@ WHOLE: dict[str, Any] = {
             "onHoldTimeout": "hold",
             "metrics": [
                 {"name": "errors", "kind": "ratio", "weight": 0.5, "regression": {"ratio": 1.2, "absolute": 0.1}},
-                {"name": "latency", "nonInferiority": {"ratio": 1.5}, "edges": [0.1, 1], "requiredForAdvance": False},
+                {
+                    "name": "latency",
+                    "nonInferiority": {"ratio": 1.5},
+                    "edges": [0.1, 1],
+                    "slo": {"within": 0.5, "share": 0.99},
+                    "requiredForAdvance": False,
+                },
             ],
         },
         "paused": False,

@@ -1,7 +1,7 @@
 """Each preset against a scrape typed from its runtime's or gateway's documentation: right counts, nobody else's."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import promql_parser
 import pytest
@@ -67,6 +67,8 @@ class Runtime:
     bad: Mapping[str, float]
     aside: Mapping[str, float]
     slow: Mapping[str, float]
+    in_flight: Mapping[str, float] = field(default_factory=dict)
+    """Series that together are three requests in flight, and others that are none."""
     bad_is_counted: bool = True
 
 
@@ -94,6 +96,10 @@ RUNTIMES = {
             'rest_server_request_duration_seconds_bucket{path="/v2/models/m/ready",le="+Inf"}': 77,
         },
         slow={"latency": 0.1},
+        in_flight={
+            'rest_server_requests_in_progress{app_name="rest",method="POST"}': 3,
+            'rest_server_requests_in_progress{app_name="rest",method="GET"}': 7,
+        },
     ),
     "vllm": Runtime(
         before={
@@ -119,6 +125,10 @@ RUNTIMES = {
             'vllm:inter_token_latency_seconds_bucket{engine="0",le="+Inf",model_name="m"}': 900,
         },
         slow={"first-token": 0.25, "per-token": 0.05},
+        in_flight={
+            'vllm:num_requests_running{engine="0",model_name="m"}': 1,
+            'vllm:num_requests_waiting{engine="0",model_name="m"}': 2,
+        },
     ),
     "sglang": Runtime(
         before={
@@ -141,6 +151,11 @@ RUNTIMES = {
             'sglang:request_time_per_output_token_seconds_bucket{le="+Inf",model_name="m"}': 10,
         },
         slow={"first-token": 0.4, "per-token": 0.05},
+        in_flight={
+            'sglang:num_running_reqs{model_name="m",pp_rank="0",tp_rank="0"}': 2,
+            'sglang:num_running_reqs{model_name="m",pp_rank="0",tp_rank="1"}': 2,
+            'sglang:num_queue_reqs{model_name="m"}': 1,
+        },
     ),
     "tgi": Runtime(
         before={
@@ -162,6 +177,7 @@ RUNTIMES = {
             'tgi_request_duration_bucket{le="+Inf"}': 10,
         },
         slow={"per-token": 0.05, "end-to-end": 2.5},
+        in_flight={"tgi_queue_size": 1, "tgi_batch_current_size": 2},
     ),
     "triton": Runtime(
         before={
@@ -177,6 +193,7 @@ RUNTIMES = {
             'nv_inference_first_response_histogram_ms_bucket{le="+Inf",model="m",version="1"}': 10,
         },
         slow={"latency": 0.1},
+        in_flight={'nv_inference_pending_request_count{model="m",version="1"}': 3},
     ),
     "tfserving": Runtime(
         before={
@@ -224,6 +241,7 @@ RUNTIMES = {
             'ray_serve_http_request_latency_ms_bucket{application="app",route="/",status_code="200",le="+Inf"}': 10,
         },
         slow={"latency": 0.1},
+        in_flight={'ray_serve_num_ongoing_http_requests{node_id="n",node_ip_address="10.0.0.7"}': 3},
     ),
     "bentoml": Runtime(
         before={
@@ -241,6 +259,10 @@ RUNTIMES = {
             'bentoml_service_request_duration_seconds_bucket{endpoint="/predict",le="+Inf",service_name="s"}': 10,
         },
         slow={"latency": 0.1},
+        in_flight={
+            'bentoml_service_request_in_progress{endpoint="/predict",service_name="s"}': 3,
+            'bentoml_service_request_in_progress{endpoint="/readyz",service_name="s"}': 1,
+        },
     ),
     "torchserve": Runtime(
         before={
@@ -355,7 +377,7 @@ def test_a_servers_scrape_is_counted_per_revision(name: str) -> None:
 
     def pod(pod: str, namespace: str, by: Mapping[str, float]) -> Scraped:
         labels = {"namespace": namespace, "pod": pod, "instance": f"{pod}:8080", "job": "models"}
-        rows = {"up": 1.0, **runtime.before}
+        rows = {"up": 1.0, **runtime.before, **runtime.in_flight}
         return Scraped(labels=labels, before=lines(rows), after=grown(rows, by))
 
     everything = {**runtime.aside, **{key: runtime.aside.get(key, 0) + by for key, by in runtime.good.items()}}
@@ -374,6 +396,9 @@ def test_a_servers_scrape_is_counted_per_revision(name: str) -> None:
     for metric, edge in runtime.slow.items():
         for arm in (plan_of(preset).arms.stable, plan_of(preset).arms.candidate):
             assert slower_than(block.buckets(metric, arm, None), edge) == (2, 10), metric
+    waiting = [block.in_flight(arm, None) for arm in (plan_of(preset).arms.stable, plan_of(preset).arms.candidate)]
+    assert waiting == ([3.0, 3.0] if runtime.in_flight else [None, None])
+    assert (preset.in_flight is not None) == bool(runtime.in_flight)
 
 
 def _counts_apart(preset: SeriesPreset) -> bool:
@@ -401,6 +426,17 @@ def test_a_gateways_scrape_is_counted_per_revision_and_others_never_leak_in(name
     assert block.errors(arms) == Tally(x_canary=5, n_canary=15, x_stable=0, n_stable=10)
     for arm in (arms.stable, arms.candidate) if gateway.bucket is not None else ():
         assert slower_than(block.buckets("latency", arm, None), gateway.edge) == (2, 10)
+
+
+def test_requests_in_flight_at_envoy_are_those_of_its_cluster() -> None:
+    preset = presets()["envoy-gateway"]
+    ours, other = (
+        f'envoy_cluster_upstream_rq_active{{envoy_cluster_name="service/shop/{name}/80/http"}}'
+        for name in ("sentiment-new", "other-new")
+    )
+    rows = {ours: 4.0, other: 9.0, "envoy_server_uptime": 1.0}
+    block = block_of(preset, Scraped(labels={"instance": "a", "job": "b"}, before=lines(rows), after=lines(rows)))
+    assert block.in_flight(plan_of(preset).arms.candidate, None) == 4.0
 
 
 def test_what_a_sidecar_reports_of_the_same_request_is_not_counted_again() -> None:

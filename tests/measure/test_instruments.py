@@ -90,6 +90,12 @@ def test_what_is_spelt_out_is_frozen_and_not_spelt_out_again() -> None:
     assert Instruments().completed(once) == once
 
 
+def test_an_slo_of_latency_is_refused_where_it_is_counted_in_two_ways() -> None:
+    promised = {"name": "latency", "slo": {"within": 0.5, "share": 0.99}}
+    spec = Instruments().completed(served_by("custom", promised, series="vllm"))
+    assert "edges and slo of latency: vllm counts it by first-token and per-token" in refused(spec)
+
+
 def test_edges_of_latency_are_refused_where_it_is_counted_in_two_ways() -> None:
     spec = Instruments().completed(served_by("custom", {"name": "latency", "edges": [0.5]}, series="vllm"))
     assert "vllm counts it by first-token and per-token" in refused(spec)

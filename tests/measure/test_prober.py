@@ -1,5 +1,6 @@
 """What is asked for the two revisions seen, and what is told where nothing can be asked."""
 
+import json
 import threading
 from dataclasses import replace
 
@@ -10,12 +11,16 @@ from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed
+from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.plan import Measure
 from modelrollout.domain.polls import FaultKind
 from modelrollout.measure import service_errors
+from modelrollout.measure.asking import Asking
 from modelrollout.measure.instruments import Instruments
 from modelrollout.measure.prober import PrometheusProber, arms_of
 from modelrollout.measure.providers import Providers
+from modelrollout.measure.queries import Query
+from modelrollout.measure.rows import Rows
 from tests.builders import GOOD, STABLE, a_rollout
 from tests.measure.arms import preset
 from tests.measure.http_server import Asked, Script, matrix, patient, serving
@@ -49,6 +54,46 @@ def test_at_the_server_an_arm_is_known_by_its_pods() -> None:
     arms = arms_of(observed, evidence_of(observed), preset(Source.SERVER, "mlserver"))
     assert [pod.name for pod in arms.candidate.pods] == [f"{GOOD.revision}-0"]
     assert arms.candidate.service == "" and arms.candidate.ready_at is not None
+
+
+class Silent(Providers):
+    """One that is asked, and has no series."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.asked: list[Query] = []
+
+    def named(self, name: str) -> Asking:
+        return Asking(self, replica_label="")
+
+    async def rows(self, query: Query) -> Rows:
+        self.asked.append(query)
+        return ()
+
+
+async def test_the_past_of_ones_own_metrics_is_asked_for_beside_what_is_compared() -> None:
+    quality = {"name": "quality", "kind": "ratio", "total": {"series": "a_total"}, "bad": {"series": "b_total"}}
+    text = json.dumps({"metrics": [{"name": "errors"}, {"name": "latency"}, quality]})
+    observed = a_rollout(10, intent={"analysis": text})
+    begun = begin(
+        analysis_settings(text), stable=STABLE.revision, candidate=GOOD.revision, attempt="2", steps=3, at=1.8e9
+    )
+    providers = Silent()
+    prober = PrometheusProber(providers, Instruments())
+    after = await prober.measure(Measure(evidence=begun, look_back=begun.started_at), observed)
+    assert after.before is not None and after.metrics[2].tests[0].scatter.known is False
+    mine = {
+        (query.name, query.place.source) for query in providers.asked if query.name.startswith(("quality", "latency"))
+    }
+    assert mine == {
+        ("quality", Source.SERVER),
+        ("quality/bad", Source.SERVER),
+        ("latency", Source.GATEWAY),
+        ("latency", Source.SERVER),
+    }
+    assert sum(query.name == "quality" for query in providers.asked) == sum(
+        query.name == "requests" and query.place.source is Source.GATEWAY for query in providers.asked
+    ), "once a piece"
 
 
 async def test_without_a_prometheus_every_poll_is_a_fault_and_evidence_of_nothing() -> None:

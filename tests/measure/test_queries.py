@@ -1,10 +1,11 @@
+from dataclasses import replace
 from itertools import starmap
 from math import inf, nan
 
 import pytest
 
 from modelrollout.domain.metrics import LATENCY
-from modelrollout.domain.polls import REQUESTS, TARGETS, Arm, ArmPod, Arms, Sample
+from modelrollout.domain.polls import IN_FLIGHT, REQUESTS, TARGETS, Arm, ArmPod, Arms, Sample
 from modelrollout.measure.queries import REVISION_SERIES_LABEL, literal, queries, quoted, read_series
 from modelrollout.measure.rows import Row
 from tests.measure.arms import NEW, NEW_PATTERN, OLD, OLD_PATTERN, mlserver, query, traefik
@@ -25,9 +26,16 @@ def test_one_query_per_series_asks_for_both_arms_of_the_gateway() -> None:
 
 def test_the_namespace_is_forced_into_every_query_of_a_servers_series() -> None:
     asked = queries(mlserver())
-    assert len(asked) == 3
+    assert [each.name for each in asked] == [REQUESTS, LATENCY, IN_FLIGHT, TARGETS]
     for each in asked:
         assert 'namespace="shop",pod=~"old-1|old-2|new-1"' in each.text
+
+
+def test_requests_in_flight_are_asked_for_only_beside_latency_and_of_two_arms() -> None:
+    plan = mlserver()
+    alone = replace(plan.arms, candidate=Arm(revision=""))
+    for without in (replace(plan, metrics=plan.metrics[:1]), replace(plan, arms=alone)):
+        assert IN_FLIGHT not in [each.name for each in queries(without)]
 
 
 def test_health_checks_are_no_requests() -> None:

@@ -101,6 +101,7 @@ def _series(number: int, namespace: str) -> Iterator[tuple[dict[str, str], tuple
         pod = {"namespace": namespace, "pod": f"{name}-{revision}-0"}
         yield {"__name__": "rest_server_requests_total", **pod, "path": "/v2/models/m/infer"}, samples
         yield {"__name__": "rest_server_request_duration_seconds_bucket", **pod, "le": "0.5"}, samples
+        yield {"__name__": "rest_server_requests_in_progress", **pod, "method": "POST"}, samples
         yield {"__name__": "up", **pod}, samples
 
 
@@ -190,9 +191,9 @@ def test_the_namespace_stays_forced_in_what_is_asked_together() -> None:
         await asyncio.gather(*(ask(provider, plan) for plan in plans))
 
     run(work())
-    assert len(fleet.asked) == 6
-    assert sum('namespace="team-0",pod=~"' in text for text in fleet.asked) == 3
-    assert sum('namespace="team-1",pod=~"' in text for text in fleet.asked) == 3
+    assert len(fleet.asked) == 8, "four queries of each namespace"
+    assert sum('namespace="team-0",pod=~"' in text for text in fleet.asked) == 4
+    assert sum('namespace="team-1",pod=~"' in text for text in fleet.asked) == 4
 
 
 def test_a_server_is_not_shown_the_targets_of_another() -> None:

@@ -9,7 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from modelrollout.decide.increments import cleaned, increase
-from modelrollout.domain.polls import BAD_PART, REQUESTS, SUM_PART, TARGETS, VALUE_PART, Arm, Arms, Poll, Sample, Series
+from modelrollout.domain.polls import (
+    BAD_PART,
+    IN_FLIGHT,
+    REQUESTS,
+    SUM_PART,
+    TARGETS,
+    VALUE_PART,
+    Arm,
+    Arms,
+    Poll,
+    Sample,
+    Series,
+)
 from modelrollout.domain.tally import Tally
 
 LEAST_PER_ARM = 5
@@ -28,7 +40,7 @@ class TargetCount:
     scores: float = 0.0
     """Sum of the scores of `n` answers."""
     value: float | None = None
-    """Of a gauge, at the end."""
+    """Of a gauge, at the end; of requests in flight the sum over its series."""
     exports: bool = False
     """The total's series is there, whether or not it rose."""
     buckets: dict[float, float] = field(default_factory=dict)
@@ -78,6 +90,11 @@ class OpenBlock:
         values = [c.value for c in self._of(metric, arm, targets) if c.value is not None]
         return sum(values) / len(values) if values else None
 
+    def in_flight(self, arm: Arm, targets: frozenset[str] | None) -> float | None:
+        """Requests of an arm that are not answered yet, at the end; None where no target shows any."""
+        values = [c.value for c in self._of(IN_FLIGHT, arm, targets) if c.value is not None]
+        return sum(values) if values else None
+
     def _sum(self, metric: str, arm: Arm, targets: frozenset[str] | None) -> tuple[float, float]:
         mine = self._of(metric, arm, targets)
         return sum(c.n for c in mine), sum(c.x for c in mine)
@@ -125,6 +142,10 @@ def read_block(poll: Poll, arms: Arms, *, start: float, scrape_interval: float, 
         metric, part, *_ = (*name.split("/"), "")
         for series, samples in answers[name] if metric != TARGETS else ():
             count = metrics.setdefault(metric, {}).setdefault((series.revision, series.target), TargetCount())
+            if metric == IN_FLIGHT and samples[-1].t >= oldest_fresh:
+                count.value = (count.value or 0.0) + samples[-1].v
+            if metric == IN_FLIGHT:
+                continue
             if part == VALUE_PART:
                 count.value = samples[-1].v if samples[-1].t >= oldest_fresh else count.value
                 continue

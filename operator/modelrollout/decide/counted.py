@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from modelrollout.decide import gauges
+from modelrollout.decide import gauges, histogram
 from modelrollout.decide.blocks import OpenBlock
 from modelrollout.domain.metrics import Kind, MetricSettings
 from modelrollout.domain.polls import Arm, Arms
@@ -30,6 +30,16 @@ class Counted:
     """The candidate's share that is expected; None: the step's weight."""
     pods: tuple[int, int] = (0, 0)
     """Ready pods of canary and stable at its end; zeros where they are not known."""
+
+    in_flight: tuple[float | None, float | None] = (None, None)
+    """Requests of canary and stable that were not answered at its end."""
+
+    def slower(self, metric: str, edge: float) -> Tally:
+        """A histogram's requests slower than the edge, as bad ones; none where it could not be read or has no such."""
+        canary, stable = (
+            histogram.slower_than(buckets, edge) or (0.0, 0.0) for buckets in self.histograms.get(metric, ({}, {}))
+        )
+        return Tally(x_canary=canary[0], n_canary=canary[1], x_stable=stable[0], n_stable=stable[1])
 
 
 def counted(
@@ -63,6 +73,7 @@ def counted(
         carried=block.requests_by_target(),
         share=arms.share,
         pods=(_ready(arms.candidate), _ready(arms.stable)),
+        in_flight=(block.in_flight(arms.candidate, targets), block.in_flight(arms.stable, targets)),
     )
 
 

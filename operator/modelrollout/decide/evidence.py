@@ -9,15 +9,15 @@ from dataclasses import replace
 from datetime import timedelta
 from math import inf
 
-from modelrollout.decide import blocks, mixture
+from modelrollout.decide import blocks, limits, mixture
 from modelrollout.decide.blocks import OpenBlock
 from modelrollout.decide.counted import counted
 from modelrollout.decide.growth import ALL, LONG_STEP, fresh_tests, grown, with_new_part
 from modelrollout.decide.increments import spacing
 from modelrollout.domain.analysis import AnalysisSettings, Mode
-from modelrollout.domain.evidence import Evidence, LimitEvidence, MetricEvidence, Scatter
+from modelrollout.domain.evidence import Evidence, MetricEvidence, Scatter
 from modelrollout.domain.metrics import Kind, MetricSettings
-from modelrollout.domain.polls import BAD, REQUESTS, TARGETS, Arms, Poll, ProviderFault
+from modelrollout.domain.polls import BAD, IN_FLIGHT, REQUESTS, TARGETS, Arms, Poll, ProviderFault
 from modelrollout.domain.tally import NO_REQUESTS
 
 DEFAULT_SCRAPE_INTERVAL = 15.0
@@ -53,7 +53,7 @@ def begin(
         block_start=at,
         last_data_at=at,
         metrics=tuple(_untested(metric, Scatter(phi=unseen)) for metric in settings.metrics),
-        limit=LimitEvidence(phi=unseen),
+        limits=limits.untested(settings),
     )
 
 
@@ -65,7 +65,8 @@ def _untested(metric: MetricSettings, scatter: Scatter) -> MetricEvidence:
 
 def fits(evidence: Evidence, settings: AnalysisSettings) -> bool:
     """Whether the evidence was gathered for these metrics; if not, begin afresh."""
-    return [(m.name, m.kind) for m in evidence.metrics] == [(m.name, m.kind) for m in settings.metrics]
+    same = [(m.name, m.kind) for m in evidence.metrics] == [(m.name, m.kind) for m in settings.metrics]
+    return same and [(e.metric, e.edge) for e in evidence.limits] == [(e.metric, e.edge) for e in settings.limits()]
 
 
 def is_compared(evidence: Evidence, settings: AnalysisSettings) -> bool:
@@ -94,6 +95,7 @@ def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, wei
         evidence,
         started_at=at if evidence.step < 0 else evidence.started_at,
         metrics=metrics,
+        limits=tuple(replace(each, step=NO_REQUESTS) for each in evidence.limits),
         step=step,
         step_at=at,
         weight=weight,
@@ -107,6 +109,7 @@ def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, wei
         fault_seconds=0.0,
         missing_scrapes=0,
         pod_load=(0.0, 0.0),
+        in_flight=NO_REQUESTS,
         off_split=0,
         spans=(),
     )
@@ -208,7 +211,8 @@ def _is_answered(metric: MetricSettings, poll: Poll) -> bool:
 
 def _noted(evidence: Evidence, poll: Poll) -> Evidence:
     """The clocks of a poll, whatever it answered."""
-    faults = tuple((name, a) for name, a in sorted(poll.answers.items()) if isinstance(a, ProviderFault))
+    answers = sorted(poll.answers.items())
+    faults = tuple((name, a) for name, a in answers if isinstance(a, ProviderFault) and name != IN_FLIGHT)
     since, seconds = evidence.fault_since, evidence.fault_seconds
     if faults and since is None:
         since = poll.at

@@ -32,7 +32,7 @@ from modelrollout.domain.evidence import (
     StableBefore,
     TestEvidence,
 )
-from modelrollout.domain.metrics import Kind
+from modelrollout.domain.metrics import ERRORS, Kind
 from modelrollout.domain.polls import FaultKind, ProviderFault
 from modelrollout.domain.service_errors import ServiceErrors, ServiceWindows, WindowCount
 from modelrollout.domain.tally import Block, Tally
@@ -52,13 +52,14 @@ def to_document(evidence: Evidence) -> Document:
     before = evidence.before
     document["before"] = None if before is None else [before.requests, before.bad, before.seconds]
     document["pod_load"] = list(evidence.pod_load)
+    document["in_flight"] = _tally_out(evidence.in_flight)
     document["recent"] = [[b.seq, b.start, b.end, b.weight, _tally_out(b.errors)] for b in evidence.recent]
     document["faults"] = [[name, f.kind.value, f.message, f.permanent] for name, f in evidence.faults]
     found = evidence.regression
     document["regression"] = None if found is None else [found.metric, found.edge, found.at, found.log_evidence]
-    document["limit"] = _limit_out(evidence.limit)
+    document["limits"] = [_limit_out(limit) for limit in evidence.limits]
     fired = evidence.guardrail
-    document["guardrail"] = None if fired is None else [fired.name, fired.at, fired.value]
+    document["guardrail"] = None if fired is None else [fired.name, fired.at, fired.value, fired.metric, fired.edge]
     document["spans"] = [[span.start, span.end, _tally_out(span.errors)] for span in evidence.spans]
     document["service"] = None if evidence.service is None else _service_out(evidence.service)
     document["queries"] = [list(row) for row in evidence.queries]
@@ -106,9 +107,10 @@ def _read(d: Mapping[str, object]) -> Evidence:
         fault_seconds=number(d["fault_seconds"]),
         missing_scrapes=whole(d["missing_scrapes"]),
         pod_load=_pair_in(d.get("pod_load", (0.0, 0.0))),
+        in_flight=_tally_in(d.get("in_flight", (0.0, 0.0, 0.0, 0.0))),
         off_split=whole(d["off_split"]),
         regression=None if d["regression"] is None else _found_in(d["regression"]),
-        limit=_limit_in(d.get("limit")),
+        limits=_limits_in(d),
         guardrail=None if d.get("guardrail") is None else _fired_in(d["guardrail"]),
         spans=tuple(_span_in(row) for row in rows(d.get("spans", ()))),
         budget_spent=number(d.get("budget_spent", 0.0)),
@@ -217,28 +219,45 @@ def _found_in(row: object) -> RegressionFound:
 
 def _limit_out(limit: LimitEvidence) -> Document:
     return {
+        "metric": limit.metric,
+        "edge": limit.edge,
         "parts": [vector_out(part) for part in limit.parts],
         "stable": vector_out(limit.stable),
         "excused_at": limit.excused_at,
-        "phi": limit.phi,
+        "scatter": [limit.scatter.phi, limit.scatter.known, limit.scatter.tau],
+        "rollout": _tally_out(limit.rollout),
+        "step": _tally_out(limit.step),
     }
 
 
-def _limit_in(row: object) -> LimitEvidence:
-    if row is None:
-        return LimitEvidence()
-    limit = mapping(row)
+def _limits_in(d: Mapping[str, object]) -> tuple[LimitEvidence, ...]:
+    """An older document has one of errors, without counts: those of all requests; or none."""
+    if d.get("limits") is not None:
+        return tuple(_limit_in(mapping(row), mapping(row)) for row in rows(d["limits"]))
+    counts = {"rollout": d["requests"], "step": d["step_requests"]}
+    if d.get("limit") is None:
+        return (LimitEvidence(rollout=_tally_in(counts["rollout"]), step=_tally_in(counts["step"])),)
+    limit = mapping(d["limit"])
+    return (_limit_in({"metric": ERRORS, "edge": None, "scatter": (limit["phi"], False, 0.0), **limit}, counts),)
+
+
+def _limit_in(limit: Mapping[str, object], counts: Mapping[str, object]) -> LimitEvidence:
     return LimitEvidence(
+        metric=text(limit["metric"]),
+        edge=optional(limit["edge"]),
         parts=tuple(vector_in(part) for part in rows(limit["parts"])),
         stable=vector_in(limit["stable"]),
         excused_at=optional(limit["excused_at"]),
-        phi=number(limit["phi"]),
+        scatter=_scatter_in(limit["scatter"]),
+        rollout=_tally_in(counts["rollout"]),
+        step=_tally_in(counts["step"]),
     )
 
 
 def _fired_in(row: object) -> GuardrailFired:
-    name, at, value = rows(row)
-    return GuardrailFired(name=text(name), at=number(at), value=number(value))
+    name, at, value, *whose = rows(row)
+    metric, edge = whose or (ERRORS, None)
+    return GuardrailFired(name=text(name), at=number(at), value=number(value), metric=text(metric), edge=optional(edge))
 
 
 def _span_in(row: object) -> Span:

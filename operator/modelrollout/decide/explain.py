@@ -3,7 +3,7 @@
 Evidence is never called a probability: it is a number with a limit.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 from modelrollout.decide import mixture
@@ -24,6 +24,16 @@ class Latest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beyond:
+    """Slow requests at this weight, and which rate of them is allowed."""
+
+    metric: str
+    edge: float
+    allowed: float
+    counts: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What a sentence is made of."""
 
@@ -34,9 +44,10 @@ class Told:
     figures: Figures | None
     latest: Latest
     preview: Preview | None
-    burn: float | None = field(default=None, kw_only=True)
+    beyond: Beyond | None = None
+    burn: float | None = None
     """How many times too fast, where that took it back."""
-    service: Burning | None = field(default=None, kw_only=True)
+    service: Burning | None = None
     since_data: float
     n_canary: float
     expired: bool
@@ -66,6 +77,8 @@ def _said(told: Told, settings: AnalysisSettings) -> str:
             waiting = {
                 "routeNotAccepted": ", waiting for the route to be accepted",
                 "trafficSplitMismatch": ", waiting for the traffic to follow the weight",
+                "inFlightPiling": ", waiting for requests that the candidate has not answered, more than "
+                "twice stable's for each answered one",
             }.get(told.reason, "")
             return f"Testing at {weight} %: no decision yet{_beside(figures)}{waiting}.{_outlook(told.preview)}"
 
@@ -77,6 +90,8 @@ def uncompared(weight: int) -> str:
 def _why_back(told: Told, settings: AnalysisSettings) -> str:
     if told.reason == "guardrail:slo":
         return f"{_failing(told.latest)}, and errorRateMax is {_rate(settings.guardrails.error_rate_max)}"
+    if told.reason == "guardrail:latencySlo" and told.beyond is not None:
+        return f"{_slow(told.beyond)}, and its slo allows {_rate(told.beyond.allowed)}"
     if told.reason == "guardrail:burn" and told.burn is not None:
         limits = settings.guardrails
         return (
@@ -104,6 +119,17 @@ def _failing(latest: Latest) -> str:
     return f"{told}{stable} in the last {_duration(latest.span)}"
 
 
+def _slow(beyond: Beyond) -> str:
+    counts = beyond.counts
+    canary = counts.x_canary / counts.n_canary if counts.n_canary > 0 else 0.0
+    told = (
+        f"`{beyond.metric}` above {beyond.edge:g} s: candidate {_rate(canary)} "
+        f"({_count(counts.x_canary)} of {_count(counts.n_canary)})"
+    )
+    stable = f", stable {_rate(counts.x_stable / counts.n_stable)}" if counts.n_stable > 0 else ""
+    return f"{told}{stable} at this weight"
+
+
 def _why_hold(told: Told, settings: AnalysisSettings) -> str:
     since = _duration(told.since_data)
     if told.reason == "noData":
@@ -117,6 +143,11 @@ def _why_hold(told: Told, settings: AnalysisSettings) -> str:
         )
     if told.reason == "serviceBurning" and told.service is not None:
         return f"{how_fast(told.service, settings)}; it goes on by itself when that is over"
+    if told.reason == "stableUnhealthy" and told.beyond is not None:
+        return (
+            f"{_slow(told.beyond)}: both are above the {_rate(told.beyond.allowed)} that its slo allows, so it is not "
+            "the candidate alone; look at what both need, or widen the slo if that is normal"
+        )
     limit = _rate(settings.guardrails.error_rate_max)
     return {
         "stableUnhealthy": f"{_failing(told.latest)}: both are above errorRateMax {limit}, so it is not the candidate "

@@ -6,15 +6,14 @@ The judge has decided already; nothing here changes an action.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelrollout.decide import explain, mixture, service_burn
+from modelrollout.decide import explain, figures, mixture, service_burn
 from modelrollout.decide.burn import Burning
-from modelrollout.decide.growth import margin_of
 from modelrollout.decide.preview import Preview
-from modelrollout.decide.standing import MetricStanding, Standing, ratio_interval
+from modelrollout.decide.standing import MetricStanding, Standing
 from modelrollout.domain.analysis import AnalysisSettings, Mode
 from modelrollout.domain.evidence import Evidence, MetricEvidence
-from modelrollout.domain.judgement import Action, Figures, Judgement, MetricVerdict, Verdict
-from modelrollout.domain.metrics import ERRORS, Kind
+from modelrollout.domain.judgement import Action, Judgement, MetricVerdict, Verdict
+from modelrollout.domain.metrics import Kind
 from modelrollout.domain.polls import REQUESTS, ProviderFault
 from modelrollout.domain.safeguards import Estimate
 from modelrollout.domain.tally import NO_REQUESTS, Block
@@ -23,7 +22,10 @@ MISMATCHED_BLOCKS = 3
 MISSING_SCRAPES = 2
 SHARE_BLOCKS = 5
 CONFOUNDING_LOAD = 1.5
-"""The metric that guardrails on errors speak of."""
+PILING = 2.0
+"""Times stable's requests in flight per answered one, from which on proof is too early."""
+LEAST_IN_FLIGHT = 5.0
+"""Of the candidate, over about five blocks: less than one at a time is chance."""
 _ORDER = (Verdict.FAIL, Verdict.PROVIDER_ERROR, Verdict.NO_DATA, Verdict.LOW_SAMPLE, Verdict.PASS)
 
 
@@ -61,13 +63,15 @@ class Ruling:
 def uncompared(evidence: Evidence, settings: AnalysisSettings, guardrail: str | None) -> Judgement:
     """At 0 or 100 %, or with analysis off: only a guardrail can speak."""
     action, reason = (Action.ROLLBACK, f"guardrail:{guardrail}") if guardrail else (Action.CONTINUE, "")
+    told_of = figures.of_limit(evidence, settings)
     told = explain.Told(
         action=action,
         reason=reason,
         cause="",
         weight=evidence.weight,
-        figures=None,
+        figures=told_of,
         latest=latest(evidence),
+        beyond=figures.beyond(evidence, settings),
         preview=None,
         burn=evidence.guardrail.value if evidence.guardrail else None,
         since_data=0.0,
@@ -79,7 +83,8 @@ def uncompared(evidence: Evidence, settings: AnalysisSettings, guardrail: str | 
         reason=reason,
         verdict=Verdict.FAIL if guardrail else Verdict.LOW_SAMPLE,
         verdicts=(),
-        culprit=ERRORS if evidence.guardrail else "",
+        culprit=evidence.guardrail.metric if evidence.guardrail else "",
+        figures=told_of,
         observed=settings.mode is Mode.OBSERVE,
         sentence=explain.sentence(told, settings) if guardrail else explain.uncompared(evidence.weight),
     )
@@ -90,7 +95,10 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
     counted = tuple(_verdict(evidence, settings, reading, row) for row in reading.stands.metrics)
     gauged = tuple(_gauge_verdict(evidence, m, reading) for m in evidence.metrics if m.kind is Kind.GAUGE)
     culprit = _culprit(evidence, reading.stands)
-    figures = _figures(evidence, settings, reading.stands, culprit, ruling) if culprit else None
+    told_of = figures.of_limit(evidence, settings)
+    if told_of is None and culprit is not None:
+        whole = ruling.action is Action.ROLLBACK
+        told_of = figures.of_test(evidence, settings, reading.stands, culprit, whole=whole, reason=ruling.reason)
     cause = ""
     if ruling.reason == "noData":
         cause = "providerError" if evidence.faults else ("metricMissing" if evidence.missing_scrapes else "")
@@ -99,8 +107,9 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
         reason=ruling.reason,
         cause=cause,
         weight=evidence.weight,
-        figures=figures,
+        figures=told_of,
         latest=latest(evidence),
+        beyond=figures.beyond(evidence, settings),
         preview=reading.ahead,
         burn=evidence.guardrail.value if evidence.guardrail else None,
         service=reading.service,
@@ -115,7 +124,7 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
         verdicts=counted + gauged,
         culprit=culprit.metric.name if culprit else "",
         cause=cause,
-        figures=figures,
+        figures=told_of,
         hold_since=ruling.hold_since,
         flags=_flags(evidence, settings, reading),
         sentence=explain.sentence(told, settings),
@@ -137,9 +146,10 @@ def _blocks_at_this_weight(evidence: Evidence) -> list[Block]:
 def _culprit(evidence: Evidence, stands: Standing) -> MetricStanding | None:
     if evidence.block_seq == 0:
         return None
-    if evidence.regression is None and evidence.guardrail is None:
+    found = evidence.regression or evidence.guardrail
+    if found is None:
         return stands.culprit
-    named = evidence.regression.metric if evidence.regression is not None else ERRORS
+    named = found.metric
     return next((row for row in stands.metrics if row.metric.name == named), stands.culprit)
 
 
@@ -150,13 +160,24 @@ def _flags(evidence: Evidence, settings: AnalysisSettings, reading: Reading) -> 
     unsound = tuple(f"UnsoundCounts:{m.name}" for m in evidence.metrics if m.unsound_blocks)
     split = ("TrafficSplitMismatch",) if evidence.off_split >= MISMATCHED_BLOCKS else ()
     auto = settings.overdispersion.mode is Estimate.AUTO
-    guessed = auto and any(not test.scatter.known for metric in evidence.metrics for test in metric.tests)
+    scatters = [test.scatter for metric in evidence.metrics for test in metric.tests]
+    scatters += [each.scatter for each in evidence.limits if each.edge is not None]
+    guessed = auto and any(not scatter.known for scatter in scatters)
     dispersion = ("DispersionUnknown",) if guessed else ()
     confounded = ("LatencyConfounded",) if _is_confounded(evidence, settings) else ()
     gauges = tuple(f"GaugeWorse:{name}" for name in reading.worse_gauges)
     short = ("StepTooShort",) if reading.ahead and not reading.ahead.fits else ()
+    piling = ("InFlightPiling",) if is_piling(evidence) else ()
     service = (service_burn.UNKNOWN,) if reading.service_unknown else ()
-    return unsuitable + unsound + split + confounded + dispersion + gauges + short + service
+    return unsuitable + unsound + split + confounded + piling + dispersion + gauges + short + service
+
+
+def is_piling(evidence: Evidence) -> bool:
+    """Whether the candidate leaves so many requests unanswered that those it answered do not tell how quick it is."""
+    seen = evidence.in_flight
+    if min(seen.n_canary, seen.n_stable) <= 0 or seen.x_canary < LEAST_IN_FLIGHT:
+        return False
+    return seen.x_canary / seen.n_canary > PILING * seen.x_stable / seen.n_stable
 
 
 def _is_confounded(evidence: Evidence, settings: AnalysisSettings) -> bool:
@@ -173,7 +194,7 @@ def _verdict(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
     suspicious = reading.log_evidence >= mixture.log_limit(1 / settings.suspicious)
     if found:
         return MetricVerdict(metric=name, verdict=Verdict.FAIL, reason="regression")
-    if evidence.guardrail is not None and name == ERRORS:
+    if evidence.guardrail is not None and evidence.guardrail.metric == name:
         return MetricVerdict(metric=name, verdict=Verdict.FAIL, reason=f"guardrail:{evidence.guardrail.name}")
     failed = _fault(evidence, name)
     if failed is not None:
@@ -184,7 +205,7 @@ def _verdict(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
         return MetricVerdict(metric=name, verdict=Verdict.NO_DATA, reason="noData")
     if row.settings.signal is not None and reading.t >= settings.no_data_timeout.total_seconds() and _is_silent(row):
         return MetricVerdict(metric=name, verdict=Verdict.NO_DATA, reason="noData")
-    if evidence.limit.excused_at is not None and name == ERRORS:
+    if any(each.excused_at is not None and each.metric == name for each in evidence.limits):
         return MetricVerdict(metric=name, verdict=Verdict.LOW_SAMPLE, reason="stableUnhealthy")
     if reading.n_canary < settings.min_requests:
         return MetricVerdict(metric=name, verdict=Verdict.LOW_SAMPLE, reason="fewRequests")
@@ -233,39 +254,6 @@ def _combined(verdicts: tuple[MetricVerdict, ...], reading: Reading) -> Verdict:
     if reading.worse_gauges:
         counted.append(Verdict.LOW_SAMPLE)
     return min(counted, key=_ORDER.index, default=Verdict.LOW_SAMPLE)
-
-
-def _figures(
-    evidence: Evidence, settings: AnalysisSettings, stands: Standing, row: MetricStanding, ruling: Ruling
-) -> Figures | None:
-    """The loudest test's numbers: of the whole rollout for a rollback, else of the step."""
-    test = row.loudest
-    whole = ruling.action is Action.ROLLBACK
-    edge = test.edge if test else None
-    counts = (test.rollout if whole else test.step) if test else NO_REQUESTS
-    stable = counts.x_stable / counts.n_stable if counts.n_stable > 0 else None
-    margin = margin_of(test, row.settings) if test else row.settings.regression
-    if ruling.reason == "proven":
-        margin = row.settings.non_inferiority
-    query = dict(evidence.queries).get(REQUESTS if row.metric.name == "errors" else row.metric.name, "")
-    end = evidence.recent[-1].end if evidence.recent else evidence.step_at
-    # What weighed in the decision is the rollout's evidence; one metric's own may be larger or smaller.
-    log_evidence = stands.log_evidence
-    if evidence.regression is not None and whole:
-        log_evidence = max(log_evidence, evidence.regression.log_evidence)
-    return Figures(
-        metric=row.metric.name,
-        edge=edge,
-        value=counts.x_canary / counts.n_canary if counts.n_canary > 0 else None,
-        stable_value=stable,
-        threshold=None if stable is None else margin.ratio * stable + margin.absolute,
-        counts=counts,
-        span=max(0.0, end - (evidence.started_at if whole else evidence.step_at)),
-        log_evidence=log_evidence,
-        log_limit=mixture.log_limit(settings.alpha),
-        query=query,
-        interval=ratio_interval(test) if test and whole else None,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

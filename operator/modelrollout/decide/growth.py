@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf, sqrt
 
-from modelrollout.decide import budget, dispersion, error_limit, gauges, histogram, intervals, mixture
+from modelrollout.decide import budget, dispersion, gauges, histogram, intervals, limits, mixture
 from modelrollout.decide.counted import Counted
 from modelrollout.decide.standing import standing
 from modelrollout.domain.analysis import AnalysisSettings
@@ -29,6 +29,8 @@ ALL = 100
 """The weight at which stable has no requests to compare with."""
 LONG_STEP = 600.0
 RECENT_BLOCKS = 20
+KEPT = 0.8
+"""Of requests in flight, from block to block: about the last five count."""
 
 
 def fresh_tests(metric: MetricEvidence, parts: int, scatter: Scatter) -> tuple[TestEvidence, ...]:
@@ -37,6 +39,12 @@ def fresh_tests(metric: MetricEvidence, parts: int, scatter: Scatter) -> tuple[T
     nothing = mixture.nothing_yet(mixture.REGRESSION)
     proof = mixture.nothing_yet(mixture.NON_INFERIORITY)
     return tuple(TestEvidence(edge=edge, parts=(nothing,) * parts, proof=proof, scatter=scatter) for edge in edges)
+
+
+def edges_from(profile: Mapping[float, float], wanted: MetricSettings) -> tuple[float, ...]:
+    """What to test of stable's requests per bucket bound; the edge of an slo where it is fit for it, too."""
+    promised = wanted.slo.within if wanted.slo else None
+    return histogram.choose_edges(histogram.exceedances(profile), promised=promised)
 
 
 def margin_of(test: TestEvidence, wanted: MetricSettings) -> Margin:
@@ -95,11 +103,12 @@ def grown(evidence: Evidence, settings: AnalysisSettings, block: Counted) -> Evi
         requests=evidence.requests + block.errors,
         step_requests=evidence.step_requests + block.errors,
         recent=(*evidence.recent, closed)[-RECENT_BLOCKS:],
-        limit=error_limit.grown(evidence.limit, settings, block.errors, parts=evidence.parts_started + alone),
+        limits=limits.grown(evidence.limits, settings, block, parts=evidence.parts_started + alone),
         pod_load=_pod_load(evidence.pod_load, block),
+        in_flight=_in_flight(evidence.in_flight, block),
         off_split=_off_split(evidence, block),
     )
-    latched = error_limit.latched(_latched(after, settings, block.end), settings, block.end)
+    latched = limits.latched(_latched(after, settings, block.end), settings, block.end)
     latched = budget.grown(latched, settings, closed)
     is_long = evidence.step == evidence.steps - 1 and block.end - evidence.part_at >= LONG_STEP
     return with_new_part(latched, block.end) if is_long else latched
@@ -120,6 +129,15 @@ def _pod_load(before: tuple[float, float], block: Counted) -> tuple[float, float
     if min(canary_pods, stable_pods) == 0:
         return before
     return before[0] + block.errors.n_canary / canary_pods, before[1] + block.errors.n_stable / stable_pods
+
+
+def _in_flight(before: Tally, block: Counted) -> Tally:
+    """Older blocks count less and less: what piles up now must not be hidden by what did not before."""
+    canary, stable = block.in_flight
+    if canary is None or stable is None:
+        return before
+    new = Tally(x_canary=canary, n_canary=block.errors.n_canary, x_stable=stable, n_stable=block.errors.n_stable)
+    return before.times(KEPT) + new
 
 
 def _off_split(evidence: Evidence, block: Counted) -> int:
@@ -149,8 +167,8 @@ def _metric_grown(metric: MetricEvidence, wanted: MetricSettings, block: Counted
     if buckets is None:
         return metric
     if metric.edges is None:
-        return _profiled(metric, buckets[1], fresh)
-    return _tested(metric, wanted, [_slower(buckets, test.edge or 0.0) for test in metric.tests])
+        return _profiled(metric, wanted, buckets[1], fresh)
+    return _tested(metric, wanted, [block.slower(metric.name, test.edge or 0.0) for test in metric.tests])
 
 
 def _gauge_grown(metric: MetricEvidence, wanted: Gauge, block: Counted, began: float) -> MetricEvidence:
@@ -174,11 +192,6 @@ def _gauge_grown(metric: MetricEvidence, wanted: Gauge, block: Counted, began: f
     return replace(metric, gauge=after)
 
 
-def _slower(latency: tuple[Mapping[float, float], Mapping[float, float]], edge: float) -> Tally:
-    canary, stable = (histogram.slower_than(buckets, edge) or (0.0, 0.0) for buckets in latency)
-    return Tally(x_canary=canary[0], n_canary=canary[1], x_stable=stable[0], n_stable=stable[1])
-
-
 def _tested(metric: MetricEvidence, wanted: MetricSettings, tallies: list[Tally]) -> MetricEvidence:
     if not all(tally.is_sound() for tally in tallies):
         return replace(metric, unsound_blocks=metric.unsound_blocks + 1)
@@ -186,7 +199,9 @@ def _tested(metric: MetricEvidence, wanted: MetricSettings, tallies: list[Tally]
     return replace(metric, tests=tests)
 
 
-def _profiled(metric: MetricEvidence, stable: Mapping[float, float], fresh: _Fresh) -> MetricEvidence:
+def _profiled(
+    metric: MetricEvidence, wanted: MetricSettings, stable: Mapping[float, float], fresh: _Fresh
+) -> MetricEvidence:
     """Edges come from stable's requests only, and are fixed before the first block that is tested.
 
     Shares are of all requests of the profile, so a bound that not every block has is none of them.
@@ -198,7 +213,7 @@ def _profiled(metric: MetricEvidence, stable: Mapping[float, float], fresh: _Fre
     gathered = replace(metric, profile=tuple(sorted(profile.items())))
     if profile.get(inf, 0.0) < histogram.LEAST_REQUESTS:
         return gathered
-    chosen = replace(gathered, edges=histogram.choose_edges(histogram.exceedances(profile)), profile=())
+    chosen = replace(gathered, edges=edges_from(profile, wanted), profile=())
     return replace(chosen, tests=fresh_tests(chosen, fresh.parts, fresh.scatter))
 
 

@@ -37,8 +37,10 @@ def exceedances(profile: Mapping[float, float]) -> dict[float, float]:
     return {bound: (total - count) / total for bound, count in profile.items() if bound != inf}
 
 
-def choose_edges(shares: Mapping[float, float]) -> tuple[float, ...]:
+def choose_edges(shares: Mapping[float, float], *, promised: float | None = None) -> tuple[float, ...]:
     """Up to six edges between which stable's requests spread evenly in the logarithm of the share.
+
+    The `promised` one, of an slo, is one more where it is eligible.
 
     Example: shares .45 .30 .21 .14 .09 .06 .03 .011 .004 give .45 .21 .06 .03 .011 .004.
     """
@@ -51,6 +53,7 @@ def choose_edges(shares: Mapping[float, float]) -> tuple[float, ...]:
         target = top + i * (bottom - top) / (MOST_EDGES - 1)
         left = [edge for edge in eligible if edge not in chosen]
         chosen.append(min(left, key=lambda edge: (abs(log(eligible[edge]) - target), -edge)))
+    chosen += [edge for edge in eligible if edge not in chosen and promised and isclose(edge, promised, rel_tol=1e-9)]
     return tuple(sorted(chosen))
 
 

@@ -7,7 +7,7 @@ never roll back. A regression once found stays found, and so does a guardrail.
 from dataclasses import replace
 from datetime import timedelta
 
-from modelrollout.decide import findings, mixture, service_burn
+from modelrollout.decide import findings, limits, mixture, service_burn
 from modelrollout.decide.budget import is_overspent
 from modelrollout.decide.evidence import is_compared, period
 from modelrollout.decide.findings import MISMATCHED_BLOCKS, MISSING_SCRAPES, Reading, Ruling
@@ -92,12 +92,12 @@ def _ruled(
         return action, reason
     if evidence.regression is not None or reason == "regression":
         return Action.ROLLBACK, "regression"
-    if evidence.limit.excused_at is not None:
+    if limits.excused(evidence) is not None:
         return Action.HOLD, STABLE_UNHEALTHY
     if is_overspent(evidence, settings):
         return Action.HOLD, BUDGET_SPENT
     if action is Action.ADVANCE:
-        action, reason = _guarded(evidence, reading, timing, reason, shifted=shifted)
+        action, reason = _guarded(evidence, reading, settings, timing, reason, shifted=shifted)
     elif action is Action.CONTINUE and evidence.missing_scrapes >= MISSING_SCRAPES:
         return Action.HOLD, "noData"
     if action in (Action.CONTINUE, Action.ADVANCE) and reading.service is not None:
@@ -129,7 +129,7 @@ def _reading(
 
 
 def _guarded(
-    evidence: Evidence, reading: Reading, timing: StepTiming, reason: str, *, shifted: bool
+    evidence: Evidence, reading: Reading, settings: AnalysisSettings, timing: StepTiming, reason: str, *, shifted: bool
 ) -> tuple[Action, str]:
     """An advance that has to wait: before the deadline go on, after it hold and say why."""
     blocked = "" if shifted else "routeNotAccepted"
@@ -141,6 +141,9 @@ def _guarded(
     slowest = max((max(m.edges) for m in evidence.metrics if m.edges), default=0.0)
     if reason == "proven" and reading.t < 2 * slowest:
         return Action.CONTINUE, ""  # slow requests are recorded on completion: their proof would be too early
+    if reason == "proven" and findings.is_piling(evidence):
+        action, otherwise = decide(replace(reading, proven={}), settings, timing)  # as if it were not proven
+        return action, otherwise or "inFlightPiling"
     return Action.ADVANCE, reason
 
 
@@ -154,8 +157,9 @@ def _hold_since(
     timeout = settings.no_data_timeout.total_seconds()
     if reading.since_data >= timeout:
         began.append(now - (reading.since_data - timeout))
-    if evidence.limit.excused_at is not None:
-        began.append(max(evidence.step_at, evidence.limit.excused_at))
+    beside = limits.excused(evidence)
+    if beside is not None and beside.excused_at is not None:
+        began.append(max(evidence.step_at, beside.excused_at))
     if evidence.missing_scrapes >= MISSING_SCRAPES:
         began.append(max(evidence.step_at, evidence.last_data_at))
     if reading.service is not None and evidence.service is not None and evidence.service.burning_since is not None:

@@ -21,6 +21,10 @@ def metric_status(evidence: Evidence, found: MetricVerdict) -> dict[str, Any]:
     metric = next((each for each in evidence.metrics if each.name == found.metric), None)
     if metric is None:
         return entry
+    promised = next((e for e in evidence.limits if e.metric == metric.name and e.edge is not None), None)
+    if promised is not None:
+        within = _short(promised.edge or 0.0)
+        entry["slo"] = {"within": within, "rollout": _tally(promised.rollout), "step": _tally(promised.step)}
     if metric.edges:
         entry["edges"] = [_short(edge) for edge in metric.edges]
     log_evidence, loudest = loudest_of(evidence, metric)

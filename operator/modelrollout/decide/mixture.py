@@ -47,7 +47,7 @@ REGRESSION = _tilted(1.15, 200.0, 24, 0.5, 1)
 NON_INFERIORITY = _tilted(1.05, 50.0, 12, 1.0, -1)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def slo_grid(limit: float) -> Grid:
     """The regression grid against a fixed rate: alternatives above 1 are no rates and fall out."""
     if not 0 < limit < 0.5:

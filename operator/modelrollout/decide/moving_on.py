@@ -166,8 +166,8 @@ def _holding(reason: str) -> str:
         "suspicious": "the candidate looks worse, but not beyond doubt. Look at its logs; abort or promote by hand",
         "routeNotAccepted": "the gateway has not accepted the route. Look at the HTTPRoute's status.parents",
         "trafficSplitMismatch": "the measured share is not the weight. Look at the gateway and at sticky sessions",
-        "stableUnhealthy": "stable fails too often as well, so it is not the candidate alone. Look at what both need; "
-        "raise spec.analysis.guardrails.errorRateMax if that is normal",
+        "stableUnhealthy": "stable fails too often or is too slow as well, so it is not the candidate alone. Look at "
+        "what both need; if that is normal, raise spec.analysis.guardrails.errorRateMax or widen the metric's slo",
         "budgetSpent": "the candidate has spent analysis.guardrails.maxBudgetShare of a month's error budget. "
         "Abort or promote by hand",
         "serviceBurning": "all revisions together spend the error budget of analysis.guardrails.slo too fast. It goes "

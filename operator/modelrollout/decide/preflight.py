@@ -69,12 +69,18 @@ def _has_to_be_there(name: str, settings: AnalysisSettings) -> bool:
 def _uncounted(poll: Poll, stable: str, settings: AnalysisSettings) -> Iterator[NoBound]:
     for metric in settings.metrics:
         answer = poll.answers.get(metric.name)
-        counted = answer if isinstance(answer, tuple) and metric.edges else ()
+        counted = answer if isinstance(answer, tuple) else ()
         bounds = sorted({each.le for each in counted if each.revision == stable and each.le not in (None, inf)})
-        for edge in metric.edges or () if bounds else ():
+        for field, edge in _named_edges(metric) if bounds else ():
             if not any(isclose(edge, bound, rel_tol=1e-9) for bound in bounds):
                 below, above = [b for b in bounds if b < edge][-1:], [b for b in bounds if b > edge][:1]
-                yield NoBound(metric=metric.name, edge=edge, nearest=(*below, *above))
+                yield NoBound(metric=metric.name, field=field, edge=edge, nearest=(*below, *above))
+
+
+def _named_edges(metric: MetricSettings) -> Iterator[tuple[str, float]]:
+    yield from (("edges", edge) for edge in metric.edges or ())
+    if metric.slo is not None:
+        yield "slo.within", metric.slo.within
 
 
 def _unscraped(poll: Poll, arms: Arms, series: Mapping[str, Absent]) -> str:
@@ -145,8 +151,8 @@ def obstacle(looked: Preflight) -> Remark | None:
 def _without_bound(missing: NoBound) -> str:
     nearest = " or ".join(f"{bound:g}" for bound in missing.nearest)
     return (
-        f"spec.analysis.metrics: edges of {missing.metric}: no bucket of stable's histogram ends at "
-        f"{missing.edge:g} s, so nothing counts what is slower. Write {nearest} instead, or leave edges out."
+        f"spec.analysis.metrics: {missing.field} of {missing.metric}: no bucket of stable's histogram ends at "
+        f"{missing.edge:g} s, so nothing counts what is slower. Write {nearest} instead, or leave it out."
     )
 
 

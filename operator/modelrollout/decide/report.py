@@ -183,7 +183,7 @@ def _decisions(seen: Circumstances, before: Mapping[str, Any], now: datetime) ->
             numbers = {"value": figures.value, "threshold": figures.threshold}
             entry |= {name: round(number, 6) for name, number in numbers.items() if number is not None}
             entry["samples"] = figures.samples
-            entry["metric"] = figures.metric
+            entry["metric"] = figures.test
             if figures.query:
                 entry["query"] = figures.query[:LONGEST_MESSAGE]
     return [*kept, entry][-DECISIONS_KEPT:]

@@ -12,7 +12,11 @@ from modelrollout.domain.judgement import Action as Advice
 from modelrollout.domain.judgement import Verdict
 from modelrollout.domain.plan import Action, Checkpoint, Plan
 
-_GUARDRAILS = {"guardrail:slo": Reason.ERROR_RATE_TOO_HIGH, "guardrail:burn": Reason.ERROR_BUDGET_BURNING}
+_GUARDRAILS = {
+    "guardrail:slo": Reason.ERROR_RATE_TOO_HIGH,
+    "guardrail:latencySlo": Reason.TOO_SLOW,
+    "guardrail:burn": Reason.ERROR_BUDGET_BURNING,
+}
 
 
 def take_back_failed(view: View) -> Plan | None:

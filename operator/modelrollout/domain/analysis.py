@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from modelrollout.domain.metrics import MetricSettings, Source
+from modelrollout.domain.metrics import ERRORS, MetricSettings, Source
 from modelrollout.domain.requiring import require as _require
-from modelrollout.domain.safeguards import Guardrails, Overdispersion, PodSpread
+from modelrollout.domain.safeguards import Guardrails, Limit, Overdispersion, PodSpread
 
 DEFAULT_PROVIDER = "default"
 """The metrics provider that is asked where the spec names none."""
@@ -98,6 +98,12 @@ class AnalysisSettings:
             counted = any(metric.is_counted for metric in self.metrics)
             told = "gauges only" if names else "an empty list"
             _require(counted, "analysis.metrics", told, "at least one metric that is no gauge, or mode: none")
+
+    def limits(self) -> tuple[Limit, ...]:
+        """Rates that no candidate may have: of errors, then what each metric's slo leaves."""
+        errors = Limit(metric=ERRORS, edge=None, rate=self.guardrails.error_rate_max)
+        slow = (Limit(metric=m.name, edge=m.slo.within, rate=1 - m.slo.share) for m in self.metrics if m.slo)
+        return errors, *slow
 
     def weights(self) -> tuple[float, ...]:
         """Shares of alpha, summing to 1, of the metrics that are counted, in their order."""

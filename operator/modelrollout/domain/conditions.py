@@ -89,6 +89,10 @@ class Reason(StrEnum):
         "ErrorRateTooHigh",
         "The candidate's error rate is above spec.analysis.guardrails.errorRateMax and stable's is not.",
     )
+    TOO_SLOW = (
+        "TooSlow",
+        "More of the candidate's requests are slow than spec.analysis.metrics[].slo allows, and stable's are not.",
+    )
     ERROR_BUDGET_BURNING = (
         "ErrorBudgetBurning",
         "The candidate spent the error budget of spec.analysis.guardrails.slo too fast and stable did not.",
@@ -159,6 +163,7 @@ GIVEN_UP: frozenset[Reason] = frozenset(
     {
         Reason.REGRESSED,
         Reason.ERROR_RATE_TOO_HIGH,
+        Reason.TOO_SLOW,
         Reason.ERROR_BUDGET_BURNING,
         Reason.INCONCLUSIVE,
         Reason.ABORTED,

@@ -6,7 +6,7 @@ Pure nouns. How evidence grows is in `decide/evidence.py`, how it is stored in
 
 from dataclasses import dataclass
 
-from modelrollout.domain.metrics import Kind
+from modelrollout.domain.metrics import ERRORS, Kind
 from modelrollout.domain.polls import ProviderFault
 from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.service_errors import ServiceErrors
@@ -98,15 +98,20 @@ class RegressionFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitEvidence:
-    """Each arm's errors alone against `guardrails.errorRateMax`. Empty vectors: no block yet."""
+    """Each arm's bad requests alone against a rate that no candidate may have. Empty vectors: no block yet."""
 
+    metric: str = ERRORS
+    edge: float | None = None
+    """Of a histogram: its requests slower than that are the bad ones."""
     parts: tuple[tuple[float, ...], ...] = ()
     """The candidate's sums of log factors, one vector per started part, the first from rollout start."""
     stable: tuple[float, ...] = ()
     """Stable's sums, none below 0."""
     excused_at: float | None = None
     """Since when the candidate is above the limit while stable was so, too, when that was found."""
-    phi: float = 1.0
+    scatter: Scatter = Scatter()
+    rollout: Tally = NO_REQUESTS
+    step: Tally = NO_REQUESTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +121,10 @@ class GuardrailFired:
     name: str
     at: float
     value: float
-    """Of `slo` the log evidence, of `burn` how many times faster than allowed."""
+    """Of a limit the log evidence, of `burn` how many times faster than allowed."""
+    metric: str = ERRORS
+    edge: float | None = None
+    """Whose limit it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,10 +181,13 @@ class Evidence:
     """Scrapes of ready targets that export none of the series."""
     pod_load: tuple[float, float] = (0.0, 0.0)
     """Requests per ready pod in this step, of the candidate and of stable; zeros where pods are not known."""
+    in_flight: Tally = NO_REQUESTS
+    """Requests not answered yet at the ends of this step's last blocks, as bad ones, of those answered in them."""
     off_split: int = 0
     """Blocks in a row whose measured share is off the weight."""
     regression: RegressionFound | None = None
-    limit: LimitEvidence = LimitEvidence()
+    limits: tuple[LimitEvidence, ...] = ()
+    """In the order of the settings' limits."""
     guardrail: GuardrailFired | None = None
     spans: tuple[Span, ...] = ()
     """The last minutes of this step, where there is an SLO to hold them against."""

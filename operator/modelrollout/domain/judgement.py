@@ -49,6 +49,11 @@ class Figures:
     """Where the ratio of the true rates lies, with 95 % confidence over all looks; of the whole rollout only."""
 
     @property
+    def test(self) -> str:
+        """`errors`, `latency@0.25`."""
+        return self.metric if self.edge is None else f"{self.metric}@{self.edge:g}"
+
+    @property
     def samples(self) -> int:
         return round(self.counts.n_canary)
 

@@ -38,6 +38,19 @@ class Margin:
         _require(0 <= self.absolute < 1, "absolute", self.absolute, "a rate from 0 to below 1")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencySlo:
+    """What users were promised of a histogram: `share` of the requests within so many seconds."""
+
+    within: float
+    """A bound of the histogram's buckets."""
+    share: float
+
+    def __post_init__(self) -> None:
+        _require(0 < self.within <= 86400, "slo.within", self.within, "a number of seconds above 0, at most 86400")
+        _require(0.5 < self.share <= 0.99999, "slo.share", self.share, "a share above 0.5, at most 0.99999")
+
+
 _MARGINS = {
     Kind.RATIO: (Margin(ratio=1.25, absolute=0.0002), Margin(ratio=1.5, absolute=0.001)),
     Kind.HISTOGRAM: (Margin(ratio=1.25, absolute=0.002), Margin(ratio=1.5, absolute=0.005)),
@@ -64,6 +77,8 @@ class MetricSettings:
     required_for_advance: bool = True
     edges: tuple[float, ...] | None = None
     """Bucket bounds to test, in seconds; None: chosen from stable's first 1000 requests."""
+    slo: LatencySlo | None = None
+    """Of a histogram: a candidate that is proven to break it is taken back, unless stable does, too."""
     signal: Signal | None = None
     """The user's own series; None: those that the preset knows by the metric's name."""
     source: Source = Source.SERVER
@@ -90,6 +105,9 @@ class MetricSettings:
             rising = all(a < b for a, b in pairwise(self.edges))
             ok = 0 < len(self.edges) <= 10 and rising and self.edges[0] > 0
             _require(ok, "edges", self.edges, "one to ten rising numbers of seconds, or auto")
+        if self.slo is not None:
+            wish = "an slo for histograms only; the limit of errors is guardrails.errorRateMax"
+            _require(self.kind is Kind.HISTOGRAM, "slo", f"{self.slo.share:g} within {self.slo.within:g} s", wish)
 
     @property
     def is_counted(self) -> bool:
@@ -107,10 +125,14 @@ class MetricSettings:
         non_inferiority: tuple[float, float] | None = None,
         required_for_advance: bool = True,
         edges: tuple[float, ...] | None = None,
+        slo: tuple[float, float] | None = None,
         signal: Signal | None = None,
         source: Source = Source.SERVER,
     ) -> "MetricSettings":
-        """The metric with the margins of its kind where none are given; what is wrong is named by its full path."""
+        """The metric with the margins of its kind where none are given; what is wrong is named by its full path.
+
+        `slo`: seconds, and the share of the requests within them.
+        """
         here = f"analysis.metrics[{index}]"
         if signal is None:
             _require(name in BUILT_IN, f"{here}.name", name, _ONE_OF_OURS)
@@ -125,6 +147,7 @@ class MetricSettings:
                 non_inferiority=_margin("nonInferiority", non_inferiority, default_proof),
                 required_for_advance=required_for_advance,
                 edges=edges,
+                slo=None if slo is None else LatencySlo(within=slo[0], share=slo[1]),
                 signal=signal,
                 source=source,
             )

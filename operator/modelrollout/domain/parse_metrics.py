@@ -66,6 +66,7 @@ def _metric(field: Field, index: int) -> MetricSettings:
             non_inferiority=_margin(field["nonInferiority"], proof),
             required_for_advance=field["requiredForAdvance"].yes(default=True),
             edges=tuple(each.number() for each in edges.elements()) if edges.given else None,
+            slo=_slo(field["slo"]),
             signal=signal,
             source=Source(field["source"].one_of(*Source)) if field["source"].given else Source.SERVER,
         )
@@ -92,7 +93,7 @@ def _own(field: Field) -> Signal:
         wish = " or ".join(" and ".join(names) for names in _OF_KIND[kind])
         raise Wrong(f"{field.path}: {', '.join(given) or 'nothing'} is not what a {kind} is made of; write {wish}")
     if kind is Kind.GAUGE:
-        for beside in field.has("weight", "regression", "nonInferiority", "edges"):
+        for beside in field.has("weight", "regression", "nonInferiority", "edges", "slo"):
             field[beside].wrong("does not belong to a gauge; its margin is gauge.margin")
     try:
         return _signal(field, given)
@@ -160,6 +161,13 @@ def _labels(field: Field) -> tuple[tuple[str, str], ...]:
             field[label].wrong(f"is too long; use at most {LONGEST} characters")
         read.append((label, value))
     return tuple(read)
+
+
+def _slo(field: Field) -> tuple[float, float] | None:
+    if not field.given:
+        return None
+    within, share = field["within"].needed("write seconds"), field["share"].needed("write a share such as 0.99")
+    return within.number(), share.number()
 
 
 def _margin(field: Field, default: Margin) -> tuple[float, float]:

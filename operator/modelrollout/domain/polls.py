@@ -12,6 +12,8 @@ at all. Every other metric's query has the metric's name, and a part of it a nam
 BAD_PART, SUM_PART, VALUE_PART = "bad", "sum", "value"
 """Parts: bad ones that have a series of their own, the sum of scores, the value of a gauge."""
 BAD = f"{REQUESTS}/{BAD_PART}"
+IN_FLIGHT = "inFlight"
+"""Query of a gauge: requests that are not answered yet. No metric can have its name, and it is missed by nobody."""
 
 
 class Sample(NamedTuple):

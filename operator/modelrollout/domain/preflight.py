@@ -20,6 +20,7 @@ class NoBound:
     """An edge that the spec names and at which no bucket of stable's ends."""
 
     metric: str
+    field: str
     edge: float
     nearest: tuple[float, ...]
     """Bounds that there are, in seconds: the one below and the one above."""

@@ -12,7 +12,7 @@ class Guardrails:
     error_rate_max: float = 0.05
     """A candidate whose error rate is proven to be above it is taken back, unless stable's is, too."""
     alpha_slo: float = 0.01
-    """Chance that a candidate at or below `error_rate_max` is taken back for it, per rollout."""
+    """Chance that a candidate within `error_rate_max` and every metric's slo is taken back for one, per rollout."""
 
     slo: float | None = None
     """Share of requests that has to be answered well. None: there is no error budget."""
@@ -32,6 +32,16 @@ class Guardrails:
         _inside(1 <= self.burn <= 100_000, "burn", self.burn, "a number from 1 to 100000")
         share = self.max_budget_share
         _inside(0 < share <= 1, "maxBudgetShare", share, "a share above 0, at most 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A rate of bad requests that no candidate may have, whatever stable does."""
+
+    metric: str
+    edge: float | None
+    """Of a histogram: its requests slower than that are the bad ones."""
+    rate: float
 
 
 class Estimate(StrEnum):

@@ -20,6 +20,14 @@ class Tally:
             n_stable=self.n_stable + other.n_stable,
         )
 
+    def times(self, factor: float) -> "Tally":
+        return Tally(
+            x_canary=factor * self.x_canary,
+            n_canary=factor * self.n_canary,
+            x_stable=factor * self.x_stable,
+            n_stable=factor * self.n_stable,
+        )
+
     def is_sound(self) -> bool:
         """Whether no arm has more bad requests than requests."""
         return 0 <= self.x_canary <= self.n_canary and 0 <= self.x_stable <= self.n_stable

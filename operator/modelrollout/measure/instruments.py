@@ -102,8 +102,8 @@ def _untold(settings: AnalysisSettings, preset: SeriesPreset) -> str:
             )
         if metric.name == "latency" and len(parts) > 1:
             return (
-                f"spec.analysis.metrics: edges of latency: {preset.name} counts it by {' and '.join(parts)}. "
-                "List these, each with its own edges."
+                f"spec.analysis.metrics: edges and slo of latency: {preset.name} counts it by {' and '.join(parts)}. "
+                "List these, each with its own."
             )
         if metric.kind is Kind.HISTOGRAM and metric.name not in parts:
             counted = f"; it counts {' and '.join(parts)}" if parts else ""
@@ -121,7 +121,7 @@ def _spelt_out(metrics: list[Mapping[str, Any]] | None, parts: tuple[str, ...]) 
         return None if parts == ("latency",) else wanted
     given = {metric["name"] for metric in metrics}
     latency = next((metric for metric in metrics if metric["name"] == "latency"), None)
-    if latency is None or "edges" in latency or len(parts) < 2:
+    if latency is None or latency.keys() & {"edges", "slo"} or len(parts) < 2:
         return None
     added = [part for part in parts if part not in given]
     share = {"weight": latency["weight"] / len(added)} if "weight" in latency and added else {}

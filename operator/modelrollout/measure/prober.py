@@ -16,7 +16,7 @@ from modelrollout.decide.preflight import LOOKED_AT, seen
 from modelrollout.decide.service_burn import looked
 from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
-from modelrollout.domain.metrics import Kind, Source
+from modelrollout.domain.metrics import MetricSettings, Source
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.plan import Measure
@@ -24,8 +24,8 @@ from modelrollout.domain.polls import REQUESTS, Arm, ArmPod, Arms, FaultKind, Po
 from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.service_errors import ServiceErrors, ServiceWindows
 from modelrollout.measure.instruments import Instruments
+from modelrollout.measure.lookback import Asks, Span, look_back
 from modelrollout.measure.lookback import Source as LookBackSource
-from modelrollout.measure.lookback import Span, look_back
 from modelrollout.measure.providers import Providers
 from modelrollout.measure.queries import MeasurePlan, described
 from modelrollout.measure.series import SeriesPreset
@@ -51,15 +51,14 @@ class PrometheusProber:
     async def measure(self, action: Measure, observed: Observed) -> Evidence:
         settings = analysis_settings(observed.intent.analysis)
         evidence = action.evidence
-        preset = self._preset(settings, observed, evidence.stable)
-        arms = arms_of(observed, evidence, preset)
+        arms = arms_of(observed, evidence, self._preset(settings, observed, evidence.stable))
         if action.preflight is not None:
             evidence = replace(evidence, preflight=await self._looked(action.preflight, evidence, observed, settings))
         answers = evidence.preflight is None or not evidence.preflight.faults
         if action.look_back is not None and answers:
             evidence = await self._informed(action.look_back, evidence, observed, settings)
         polls, service = await asyncio.gather(
-            self._polls(action, observed, settings, arms, preset), self._service(action, observed, settings, preset)
+            self._polls(action, observed, settings, arms), self._service(action, observed, settings)
         )
         evidence = replace(evidence, service=service)
         for poll in polls:
@@ -72,26 +71,37 @@ class PrometheusProber:
         snapshot = observed.snapshot(revision)
         return self._instruments.of(settings, "" if snapshot is None else snapshot.preset)
 
-    async def _looked(self, at: float, evidence: Evidence, observed: Observed, settings: AnalysisSettings) -> Preflight:
-        """Each query once, of stable."""
-        seconds = LOOKED_AT.total_seconds()
-        provider, preset = self._providers.named(settings.provider), self._preset(settings, observed, evidence.stable)
+    def _asking(
+        self, observed: Observed, settings: AnalysisSettings, arms: Arms, *, polls: tuple[float, ...], since: float
+    ) -> tuple[Asks, MeasurePlan] | ProviderFault:
+        """Whom to ask what, or why nobody can be."""
+        provider = self._providers.named(settings.provider)
+        preset = self._preset(settings, observed, arms.stable.revision)
         if isinstance(provider, ProviderFault) or preset is None:
-            fault = provider if isinstance(provider, ProviderFault) else _NO_SERIES
-            return Preflight(at=at, seconds=seconds, faults=(fault,))
-        end = at - observed.lag_of(settings.provider)
-        plan = MeasurePlan(
+            return provider if isinstance(provider, ProviderFault) else _NO_SERIES
+        return provider, MeasurePlan(
             namespace=observed.key.namespace,
             preset=preset,
-            arms=Arms(stable=_arm(observed, evidence.stable, preset), candidate=Arm(revision="")),
-            polls=(end,),
-            since=end - seconds - LEAST_LOOKBACK,
+            arms=arms,
+            polls=polls,
+            since=since,
             metrics=settings.metrics,
             promql=self._instruments.promql,
         )
+
+    async def _looked(self, at: float, evidence: Evidence, observed: Observed, settings: AnalysisSettings) -> Preflight:
+        """Each query once, of stable."""
+        seconds = LOOKED_AT.total_seconds()
+        end = at - observed.lag_of(settings.provider)
+        stable = _arm(observed, evidence.stable, self._preset(settings, observed, evidence.stable))
+        arms = Arms(stable=stable, candidate=Arm(revision=""))
+        asking = self._asking(observed, settings, arms, polls=(end,), since=end - seconds - LEAST_LOOKBACK)
+        if isinstance(asking, ProviderFault):
+            return Preflight(at=at, seconds=seconds, faults=(asking,))
+        provider, plan = asking
         (poll,) = await provider.ask(plan)
-        found = seen(poll, plan.arms, settings, described(plan))
-        return replace(found, at=at, instruments=_unlike(preset, settings, observed, evidence))
+        found = seen(poll, arms, settings, described(plan))
+        return replace(found, at=at, instruments=_unlike(plan.preset, settings, observed, evidence))
 
     async def _informed(
         self, until: float, evidence: Evidence, observed: Observed, settings: AnalysisSettings
@@ -105,47 +115,34 @@ class PrometheusProber:
             if workload.created is not None:
                 start = max(start, workload.created.timestamp())
             server = self._preset(replace(settings, source=Source.SERVER), observed, evidence.stable)
+            known = tuple(metric for metric in settings.metrics if metric.signal is None)
             history = await look_back(
                 provider,
                 Span(start=start, end=until),
-                compared=_source(preset, observed, evidence),
-                servers=None if server is None else _source(server, observed, evidence),
+                compared=_source(preset, observed, evidence.stable, settings.metrics),
+                servers=None if server is None else _source(server, observed, evidence.stable, known),
             )
         return await asyncio.to_thread(informed, evidence, settings, history)
 
     async def _polls(
-        self,
-        action: Measure,
-        observed: Observed,
-        settings: AnalysisSettings,
-        arms: Arms,
-        preset: SeriesPreset | None,
+        self, action: Measure, observed: Observed, settings: AnalysisSettings, arms: Arms
     ) -> tuple[Poll, ...]:
         if not action.polls:
             return ()
-        provider = self._providers.named(settings.provider)
-        if isinstance(provider, ProviderFault) or preset is None:
-            fault = provider if isinstance(provider, ProviderFault) else _NO_SERIES
-            return tuple(Poll(at=at, answers={REQUESTS: fault}) for at in action.polls)
-        plan = MeasurePlan(
-            namespace=observed.key.namespace,
-            preset=preset,
-            arms=arms,
-            polls=action.polls,
-            since=measure_since(action.evidence),
-            metrics=settings.metrics,
-            promql=self._instruments.promql,
-        )
+        since = measure_since(action.evidence)
+        asking = self._asking(observed, settings, arms, polls=action.polls, since=since)
+        if isinstance(asking, ProviderFault):
+            return tuple(Poll(at=at, answers={REQUESTS: asking}) for at in action.polls)
+        provider, plan = asking
         return await provider.ask(plan)
 
-    async def _service(
-        self, action: Measure, observed: Observed, settings: AnalysisSettings, preset: SeriesPreset | None
-    ) -> ServiceErrors | None:
+    async def _service(self, action: Measure, observed: Observed, settings: AnalysisSettings) -> ServiceErrors | None:
         """Beside the polls, so that it delays none of them for long."""
         before, at = action.evidence.service, action.service_at
         if at is None:
             return before
         provider = self._providers.named(settings.provider)
+        preset = self._preset(settings, observed, action.evidence.stable)
         answer: ServiceWindows | ProviderFault
         if isinstance(provider, ProviderFault) or preset is None:
             answer = provider if isinstance(provider, ProviderFault) else _NO_SERIES
@@ -166,13 +163,11 @@ def _unlike(preset: SeriesPreset, settings: AnalysisSettings, observed: Observed
     )
 
 
-def _source(preset: SeriesPreset, observed: Observed, evidence: Evidence) -> LookBackSource:
-    return LookBackSource(
-        namespace=observed.key.namespace,
-        preset=preset,
-        stable=_arm(observed, evidence.stable, preset),
-        latency=any(metric.kind is Kind.HISTOGRAM for metric in evidence.metrics),
-    )
+def _source(
+    preset: SeriesPreset, observed: Observed, stable: str, metrics: tuple[MetricSettings, ...]
+) -> LookBackSource:
+    arm = _arm(observed, stable, preset)
+    return LookBackSource(namespace=observed.key.namespace, preset=preset, stable=arm, metrics=metrics)
 
 
 def arms_of(observed: Observed, evidence: Evidence, preset: SeriesPreset | None) -> Arms:

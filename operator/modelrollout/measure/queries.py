@@ -14,7 +14,19 @@ from typing import assert_never
 
 from modelrollout.decide.histogram import numeric_le
 from modelrollout.domain.metrics import Kind, MetricSettings, Source
-from modelrollout.domain.polls import BAD, BAD_PART, REQUESTS, SUM_PART, TARGETS, VALUE_PART, Arm, Arms, Sample, Series
+from modelrollout.domain.polls import (
+    BAD,
+    BAD_PART,
+    IN_FLIGHT,
+    REQUESTS,
+    SUM_PART,
+    TARGETS,
+    VALUE_PART,
+    Arm,
+    Arms,
+    Sample,
+    Series,
+)
 from modelrollout.domain.preflight import Absent
 from modelrollout.domain.signals import Buckets, Counts, Expression, Gauge, Score, SeriesSelector, Signal
 from modelrollout.measure import native
@@ -117,6 +129,9 @@ def queries(plan: MeasurePlan) -> tuple[Query, ...]:
         elif metric.kind is Kind.HISTOGRAM and metric.name in parts:
             part = parts[metric.name]
             asked += _asked(metric.name, part.buckets, plan, preset.place, unit=part.unit)
+    timed = any(metric.kind is Kind.HISTOGRAM for metric in plan.metrics)
+    if preset.in_flight is not None and timed and plan.arms.candidate.revision:
+        asked += _asked(IN_FLIGHT, preset.in_flight, plan, preset.place)
     if preset.targets is not None:
         asked += _asked(TARGETS, preset.targets, plan, preset.place)
     if any(query.place == PODS for query in asked) and preset.place.source is Source.GATEWAY:

@@ -60,6 +60,8 @@ class SeriesPreset:
     errors: SeriesSelector | None = None
     """Bad requests where they have series of their own."""
     latency: tuple[Latency, ...] = ()
+    in_flight: SeriesSelector | None = None
+    """Gauges of requests that are not answered yet, summed up; None: there is none per arm."""
     service: str = ""
     """Of a gateway: the arm's value as a pattern of {namespace}, {route} and {service}."""
     joins_dashes: bool = False
@@ -127,6 +129,7 @@ def parse_preset(document: object, origin: str) -> SeriesPreset:
         bad=tuple(tuple((str(label), str(pattern)) for label, pattern in each.items()) for each in bad),
         errors=_selector(body["errors"], f"{origin}: errors") if "errors" in body else None,
         latency=tuple(_latency(each, f"{origin}: latency") for each in _list(body, "latency", origin)),
+        in_flight=_selector(body["inFlight"], f"{origin}: inFlight") if "inFlight" in body else None,
         needs=body.get("needs", ""),
         impossible=body.get("impossible", ""),
     )
@@ -134,7 +137,7 @@ def parse_preset(document: object, origin: str) -> SeriesPreset:
 
 _KEYS = frozenset(
     {"name", "source", "arm", "namespace", "target", "service", "joinsDashes"}
-    | {"targets", "requests", "bad", "errors", "latency", "needs", "impossible"}
+    | {"targets", "requests", "bad", "errors", "latency", "inFlight", "needs", "impossible"}
 )
 _NEEDED = frozenset({"name", "source", "arm", "target", "requests"})
 

@@ -1,6 +1,7 @@
 """What stable did before a rollout, out of simulated or recorded counters: the operator's look back at them."""
 
-from modelrollout.decide.lookback import Counters, History
+from modelrollout.decide.lookback import History
+from modelrollout.decide.past import Counters
 from modelrollout.domain.metrics import LATENCY, Source
 from modelrollout.domain.polls import REQUESTS, Poll
 
@@ -11,5 +12,6 @@ def history_of(poll: Poll, stable: str, source: Source) -> History:
         tuple(series for series in answer if series.revision == stable) if isinstance(answer, tuple) else ()
         for answer in (poll.answers.get(REQUESTS), poll.answers.get(LATENCY))
     )
-    seen = Counters(requests=requests, bad=tuple(series for series in requests if series.bad), latency=latency)
-    return History(end=poll.at, compared=seen, servers=seen if source is Source.SERVER else Counters())
+    errors = Counters(total=requests, bad=tuple(series for series in requests if series.bad))
+    seen = {REQUESTS: errors, LATENCY: Counters(buckets=latency)}
+    return History(end=poll.at, compared=seen, servers=seen if source is Source.SERVER else {})

@@ -56,8 +56,8 @@ def _remarks(study: Study, settings: AnalysisSettings) -> list[str]:
         metric.kind is Kind.HISTOGRAM and metric.required_for_advance for metric in settings.metrics
     ):
         found.append("Without latency series latency is never proven, so the deadline decides each step.")
-    if settings.source is Source.GATEWAY and any(metric.edges for metric in settings.metrics):
-        found.append("The gateway is taken to have a bucket for each of analysis.metrics[].edges.")
+    if settings.source is Source.GATEWAY and any(m.edges or m.slo for m in settings.metrics):
+        found.append("The gateway is taken to have a bucket for each edge and slo of analysis.metrics.")
     return found
 
 

@@ -259,6 +259,7 @@ def bounds_of(scenario: Scenario, settings: AnalysisSettings) -> tuple[float, ..
         return None
     default = GATEWAY_BOUNDS if settings.source is Source.GATEWAY else SERVER_BOUNDS
     named = {edge for metric in settings.metrics for edge in metric.edges or ()}
+    named |= {metric.slo.within for metric in settings.metrics if metric.slo}
     return tuple(sorted({*(scenario.bounds or default), *named}))
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelrollout.decide import error_limit
+from modelrollout.decide import limits
 from modelrollout.decide.counted import Counted
 from modelrollout.decide.evidence import absorb, begin, enter_step, measure_since, polls_due
 from modelrollout.decide.growth import grown
@@ -94,14 +94,14 @@ def test_a_fault_that_both_share_holds_at_every_weight_however_long_all_was_well
         evidence = fed(evidence, a_second(weight, 0.005, 0.005))
     for _ in range(2400):
         evidence = fed(evidence, a_second(weight, rate, rate))
-        if evidence.limit.excused_at is not None:
+        if evidence.limits[0].excused_at is not None:
             break
     assert ruled(evidence) == (Action.HOLD, "stableUnhealthy")
     lasted = evidence.block_seq
-    while evidence.limit.excused_at is not None and evidence.block_seq < 6 * lasted:
+    while evidence.limits[0].excused_at is not None and evidence.block_seq < 6 * lasted:
         evidence = fed(evidence, a_second(weight, 0.005, 0.005))
         assert ruled(evidence)[0] is not Action.ROLLBACK, "the end of a shared fault blames the candidate"
-    assert evidence.limit.excused_at is None
+    assert evidence.limits[0].excused_at is None
     assert ruled(evidence)[1] != "stableUnhealthy"
 
 
@@ -155,13 +155,13 @@ def test_fewer_bad_requests_than_min_bad_fire_nothing() -> None:
     evidence = begun(settings=careful)
     for _ in range(12):
         evidence = fed(evidence, Tally(x_canary=4, n_canary=10), settings=careful)
-    assert error_limit.log_evidence(evidence, careful) > 10
+    assert limits.log_evidence(evidence, careful) > 10
     assert evidence.guardrail is None
 
 
 def test_counts_that_cannot_be_are_left_out() -> None:
     evidence = fed(begun(), Tally(x_canary=11, n_canary=10))
-    assert evidence.limit == begun().limit
+    assert evidence.limits == begun().limits
 
 
 def test_a_candidate_at_the_limit_is_never_taken_back_by_its_expected_counts() -> None:
@@ -169,15 +169,15 @@ def test_a_candidate_at_the_limit_is_never_taken_back_by_its_expected_counts() -
     for _ in range(2000):
         evidence = fed(evidence, a_second(20, 0.05, 0.05))
     assert evidence.guardrail is None
-    assert error_limit.log_evidence(evidence, ERRORS) < 0.1
+    assert limits.log_evidence(evidence, ERRORS) < 0.1
 
 
 def test_a_hold_for_stables_sake_counts_from_when_both_were_found() -> None:
     chosen = replace(ERRORS, on_hold_timeout=OnHoldTimeout.ROLLBACK, hold_timeout=timedelta(seconds=30))
     evidence = begun(settings=chosen)
-    while evidence.limit.excused_at is None:
+    while evidence.limits[0].excused_at is None:
         evidence = fed(evidence, a_second(20, 0.2, 0.2), settings=chosen)
-    since = evidence.limit.excused_at
+    since = evidence.limits[0].excused_at
     held = judge(evidence, chosen, TIMING, evidence.block_start, shifted=True)
     assert held.hold_since == since
     later = replace(evidence, last_eval=since + 31)
