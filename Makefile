@@ -45,7 +45,7 @@ vectors: setup ## the vectors of the analysis, or those of FILE=…; names each 
 wire: setup ## kopf and adapters against an in-process API server, for faults a real one cannot be made to show
 	$(PYTEST) tests/wire
 
-conformance: setup ## CRD, manifests and adapters against a real API server
+conformance: setup ## CRD, manifests and adapters against a real API server; replay against a real Prometheus
 	$(PYTEST) tests/conformance tests/crds
 
 e2e: setup ## the whole on a real cluster: kubelet, Traefik, Prometheus, model servers, requests

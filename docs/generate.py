@@ -17,10 +17,15 @@ from typing import Any
 import yaml
 from prometheus_client import CollectorRegistry
 
+from modelrollout.decide.evidence import begin
 from modelrollout.domain import conditions
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.conditions import GIVEN_UP, Reason
+from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import Fragment
+from modelrollout.domain.judgement import Action, Figures, Judgement, MetricVerdict, Verdict
 from modelrollout.domain.model_deployment import Key
+from modelrollout.domain.tally import Tally
 from modelrollout.settings import PREFIX, Settings
 from modelrollout.telemetry import Telemetry
 
@@ -225,9 +230,36 @@ def _busy_telemetry() -> Telemetry:
     telemetry.lagged(0.0)
     key = Key(namespace="shop", name="sentiment")
     ready = {"type": "Ready", "status": "True"}
-    telemetry.saw_status(key, Fragment.of({"phase": "Stable", "rollout": {"weight": 10}, "conditions": [ready]}))
-    telemetry.announced(key, Reason.REGRESSED)
+    rollout = {"candidate": "b", "weight": 10}
+    telemetry.saw_status(key, Fragment.of({"phase": "Progressing", "rollout": rollout, "conditions": [ready]}))
+    telemetry.judged(key, *_a_look())
+    telemetry.announced(key, Reason.REGRESSED, "Rollback")
     return telemetry
+
+
+def _a_look() -> tuple[Judgement, Evidence]:
+    evidence = begin(AnalysisSettings(), stable="a", candidate="b", attempt="1", steps=1, at=0.0)
+    figures = Figures(
+        metric="errors",
+        edge=None,
+        value=0.0,
+        stable_value=0.0,
+        threshold=0.0,
+        counts=Tally(),
+        span=1.0,
+        log_evidence=0.0,
+        log_limit=4.6,
+        query="",
+    )
+    verdict = MetricVerdict(metric="errors", verdict=Verdict.LOW_SAMPLE, reason="notProven")
+    return Judgement(
+        action=Action.CONTINUE,
+        reason="",
+        verdict=Verdict.LOW_SAMPLE,
+        verdicts=(verdict,),
+        culprit="errors",
+        figures=figures,
+    ), evidence
 
 
 REASONS = """\
@@ -260,11 +292,12 @@ line that says what to write. The chart sets them from its values; `extraEnv` se
 METRICS = """\
 # The operator's own metrics
 
-<!-- Generated from operator/modelrollout/telemetry.py by docs/generate.py. Do not edit. -->
+<!-- Generated from operator/modelrollout/telemetry.py and fleet.py by docs/generate.py. Do not edit. -->
 
 At `/metrics` of port 8080. What is told of a ModelDeployment comes from the replica that leads; write `max by` where
-two may speak for a moment. A histogram has `_bucket`, `_sum` and `_count`. Nothing out of a request or an answer of a
-model is ever a label.
+two may speak for a moment. What is told of the analysis is there while both revisions get traffic, and until a
+candidate that was taken back has drained. A histogram has `_bucket`, `_sum` and `_count`. Nothing out of a request or
+an answer of a model is ever a label.
 """
 
 PAGES: Mapping[str, Callable[[], str]] = {

@@ -37,7 +37,7 @@ from modelrollout.controller.workers import Workers
 from modelrollout.domain.conditions import Remark
 from modelrollout.domain.model_deployment import Key, ModelDeployment, RouterName
 from modelrollout.errors import RolloutError
-from modelrollout.measure.instruments import Instruments
+from modelrollout.measure.instruments import Instruments, gateways
 from modelrollout.measure.prober import PrometheusProber
 from modelrollout.measure.provider_settings import ProviderSettings
 from modelrollout.measure.providers import Providers, read_providers
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"modelrollout {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="run the operator; its settings are MODELROLLOUT_* environment variables")
-    simulate.add_to(commands, _refusal)
+    simulate.add_to(commands, _prepared, gateways())
     replay.add_to(commands)
     try:
         given = parser.parse_args(arguments)
@@ -305,9 +305,11 @@ async def _end(parts: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*parts, return_exceptions=True)
 
 
-def _refusal(desired: ModelDeployment) -> Remark | None:
-    """What can be told without asking anybody."""
-    return refusal(desired.model, desired.runtime) or Instruments().refusal(desired)
+def _prepared(desired: ModelDeployment, gateway: str) -> ModelDeployment | Remark:
+    """What can be told without asking anybody. A simulation leaves gauges out, so that no expression is in its way."""
+    instruments = Instruments(gateway=gateway, promql=True)
+    desired = instruments.completed(desired)
+    return refusal(desired.model, desired.runtime) or instruments.refusal(desired) or desired
 
 
 def _identity() -> str:

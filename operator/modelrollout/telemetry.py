@@ -1,41 +1,30 @@
 """The operator's own metrics. Names and labels are controller-runtime's where it has such a metric.
 
-No module-level state: everything hangs on the registry that is passed in. What is told of a ModelDeployment is kept
-per object and leaves with it, so that nothing is exported of what is gone. Never a label out of a request or answer.
+No module-level state: everything hangs on the registry that is passed in. What is told of each ModelDeployment is in
+`fleet.py`. Never a label out of a request or answer.
 """
 
-from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from modelrollout.domain.conditions import GIVEN_UP, Phase
+from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import Fragment
+from modelrollout.domain.judgement import Judgement
 from modelrollout.domain.model_deployment import Key
+from modelrollout.fleet import Fleet
 
 _CONTROLLER = "modeldeployment"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-@dataclass(slots=True)
-class _Told:
-    """What we export of one ModelDeployment."""
-
-    status: Fragment
-    phase: str = ""
-    weight: int = 0
-    conditions: dict[str, str] = field(default_factory=dict)
-    rollbacks: Tally[str] = field(default_factory=Tally)
-
-
 class Telemetry:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._fleet = _Fleet()
+        self._fleet = Fleet()
         registry.register(self._fleet)
         self._walks = Counter(
             "controller_runtime_reconcile", "Walks, by how they ended.", ["controller", "result"], registry=registry
@@ -141,69 +130,17 @@ class Telemetry:
     def saw_status(self, key: Key, status: Fragment) -> None:
         self._fleet.saw(key, status)
 
-    def announced(self, key: Key, reason: str) -> None:
-        self._fleet.announced(key, reason)
+    def judged(self, key: Key, judgement: Judgement | None, evidence: Evidence | None) -> None:
+        """What is thought of a rollout at this walk, told until the rollout is over. None: nothing new is."""
+        if judgement is not None and evidence is not None:
+            self._fleet.judged(key, judgement, evidence)
+
+    def announced(self, key: Key, reason: str, action: str = "") -> None:
+        """`action`: of a decision; empty where nothing was decided."""
+        self._fleet.announced(key, reason, action)
 
     def forget(self, key: Key) -> None:
-        self._fleet.told.pop(key, None)
-
-
-class _Fleet(Collector):
-    """Gauges per ModelDeployment, made when scraped: 5 000 objects cost nothing until then."""
-
-    def __init__(self) -> None:
-        self.told: dict[Key, _Told] = {}
-
-    def saw(self, key: Key, status: Fragment) -> None:
-        told = self.told.get(key)
-        if told is not None and told.status == status:
-            return
-        match status.value:
-            case {"phase": str(phase), **rest}:
-                pass
-            case _:
-                return
-        told = told or self.told.setdefault(key, _Told(status=status))
-        told.status, told.phase = status, phase
-        match rest:
-            case {"rollout": {"weight": int(weight)}}:
-                told.weight = weight
-            case _:
-                told.weight = 0
-        match rest:
-            case {"conditions": list(conditions)}:
-                told.conditions = {each["type"]: each["status"] for each in conditions}
-            case _:
-                told.conditions = {}
-
-    def announced(self, key: Key, reason: str) -> None:
-        if key in self.told and reason in GIVEN_UP:
-            self.told[key].rollbacks[reason] += 1
-
-    def describe(self) -> Iterator[Metric]:
-        """Empty: the registry need not scrape us to learn our names."""
-        yield from ()
-
-    def collect(self) -> Iterator[Metric]:
-        names = ["namespace", "name"]
-        phase = GaugeMetricFamily("modelrollout_phase", "1 for the present phase.", labels=[*names, "phase"])
-        weight = GaugeMetricFamily("modelrollout_candidate_weight", "Per cent decided for the candidate.", labels=names)
-        condition = GaugeMetricFamily(
-            "modelrollout_condition", "1 for the present status of each condition.", labels=[*names, "type", "status"]
-        )
-        rollbacks = CounterMetricFamily(
-            "modelrollout_rollbacks", "Revisions taken back since this process leads.", labels=[*names, "reason"]
-        )
-        for key, told in sorted(self.told.items(), key=lambda item: (item[0].namespace, item[0].name)):
-            labels = [key.namespace, key.name]
-            for each in Phase:
-                phase.add_metric([*labels, each.value], float(each.value == told.phase))
-            weight.add_metric(labels, told.weight)
-            for kind, status in told.conditions.items():
-                condition.add_metric([*labels, kind, status], 1.0)
-            for reason, count in told.rollbacks.items():
-                rollbacks.add_metric([*labels, reason], count)
-        yield from (phase, weight, condition, rollbacks)
+        self._fleet.forget(key)
 
 
 class _WatchAges(Collector):

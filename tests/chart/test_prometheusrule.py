@@ -6,6 +6,7 @@ from charts.render_manifests import CHART
 
 from tests.chart.rendering import documents, only
 from tests.chart.telling import OURS, unknown
+from tests.repository.tree import ROOT
 
 ON = {"prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}}}
 SOURCE: dict[str, Any] = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
@@ -48,3 +49,11 @@ def test_the_four_questions_of_the_night_each_have_an_alert() -> None:
         "ModelRolloutAnalysisNoData",
         "ModelRolloutOperatorAbsent",
     } <= {named(alert) for alert in ALERTS}
+
+
+def test_the_alerts_of_the_guide_name_only_what_the_operator_exports() -> None:
+    blocks = (ROOT / "docs" / "guides" / "oncall.md").read_text(encoding="utf-8").split("```yaml\n")[1:]
+    listed = [yaml.safe_load(block.partition("```")[0]) for block in blocks]
+    expressions = [rule["expr"] for rules in listed for rule in rules if "alert" in rule]
+    assert len(expressions) == 3
+    assert [wrong for expression in expressions for wrong in unknown(expression)] == []

@@ -13,8 +13,9 @@ from modelrollout.cluster.connection import connect
 from modelrollout.cluster.store import WatchStore
 from tests.api_server import RealApiServer, api_server, install_crd
 from tests.conformance.bench import Bench
+from tests.real_prometheus import prometheus
 
-__all__ = ["api_server"]
+__all__ = ["api_server", "prometheus"]
 
 ROOT = Path(__file__).parents[2]
 

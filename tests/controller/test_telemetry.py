@@ -3,8 +3,10 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry, generate_latest
 
 from modelrollout.domain.fragment import EMPTY, Fragment
+from modelrollout.domain.judgement import Verdict
 from modelrollout.domain.model_deployment import Key
 from modelrollout.telemetry import Telemetry
+from tests.controller.rollout_world import Rollout, a_rollout, at_first_step
 
 KEY = Key(namespace="shop", name="sentiment")
 NAMES = {"namespace": "shop", "name": "sentiment"}
@@ -55,6 +57,56 @@ def test_the_series_of_what_is_gone_are_gone() -> None:
     telemetry.forget(KEY)
     assert b"sentiment" not in generate_latest(telemetry.registry)
     telemetry.forget(KEY)
+
+
+def exported(rollout: Rollout, name: str, /, **labels: str) -> float | None:
+    return value(rollout.ports.telemetry, f"modelrollout_{name}", **NAMES, **labels)
+
+
+def told(rollout: Rollout) -> set[str]:
+    """Names of the series about the analysis."""
+    text = generate_latest(rollout.ports.telemetry.registry).decode()
+    names = ("metric_verdict", "log_evidence", "compared_requests", "last_data")
+    return {
+        line.partition("{")[0]
+        for line in text.splitlines()
+        if line.startswith(tuple(f"modelrollout_{n}" for n in names))
+    }
+
+
+async def test_the_analysis_of_a_rollout_is_told_while_it_lasts() -> None:
+    with a_rollout() as rollout:
+        assert told(rollout) == set()
+        await at_first_step(rollout)
+        await rollout.pass_time(20.0)
+        verdicts = {each: exported(rollout, "metric_verdict", metric="errors", verdict=each) for each in Verdict}
+        assert sum(each or 0.0 for each in verdicts.values()) == 1
+        limit, evidence = exported(rollout, "log_evidence_limit"), exported(rollout, "log_evidence")
+        assert limit is not None and evidence is not None and evidence < limit
+        assert (exported(rollout, "compared_requests") or 0) > 0
+        assert 0 <= rollout.now - (exported(rollout, "last_data_timestamp_seconds") or 0) <= 15
+        await rollout.until("Stable")
+        assert told(rollout) == set()
+
+
+async def test_a_prometheus_that_fails_is_a_verdict_of_each_metric() -> None:
+    with a_rollout() as rollout:
+        await at_first_step(rollout)
+        rollout.script.status, rollout.script.answer = 500, None
+        await rollout.pass_time(20.0)
+        assert exported(rollout, "metric_verdict", metric="errors", verdict="ProviderError") == 1
+        assert exported(rollout, "metric_verdict", metric="errors", verdict="Pass") == 0
+
+
+async def test_decisions_are_counted_by_action_and_reason() -> None:
+    with a_rollout() as rollout:
+        await at_first_step(rollout)
+        await rollout.until("Stable")
+        counted = {
+            action: exported(rollout, "decisions_total", action=action, reason=reason)
+            for action, reason in (("Start", "RolloutStarted"), ("Advance", "Advanced"), ("Promote", "Promoted"))
+        }
+        assert counted == {action: rollout.decided().count(action) for action in counted}
 
 
 def test_two_registries_share_nothing() -> None:

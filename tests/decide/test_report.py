@@ -12,7 +12,7 @@ from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent import Aborted, Intent
-from modelrollout.domain.intent_document import intent_from
+from modelrollout.domain.intent_document import intent_from, timestamp
 from modelrollout.domain.model_deployment import InvalidSpec
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Outcome, Plan
@@ -169,6 +169,36 @@ def test_a_first_revision_is_promoted_to_all_of_the_traffic() -> None:
 def test_a_start_names_the_first_step_and_no_weight() -> None:
     entry = reported(at_rest(GOOD, snapshots=(a_snapshot(STABLE), a_snapshot(GOOD, 2))))["decisions"][-1]
     assert (entry["action"], entry["step"], entry["weight"]) == ("Start", 1, 0)
+
+
+def test_a_decision_says_against_which_revision_and_since_when_the_weight_was() -> None:
+    entry = reported(regressed(a_rollout(30, since=timedelta(minutes=2))))["decisions"][-1]
+    assert entry["stable"] == STABLE.revision
+    assert entry["weightSince"] == timestamp(NOW - timedelta(minutes=2))
+
+
+def test_a_decision_about_no_weight_or_without_a_stable_revision_says_neither() -> None:
+    start = reported(at_rest(GOOD, snapshots=(a_snapshot(STABLE), a_snapshot(GOOD, 2))))["decisions"][-1]
+    assert start["stable"] == STABLE.revision and "weightSince" not in start
+    intent = Intent(candidate=STABLE.revision, step=3, target=100, preparing_since=NOW, started_at=NOW, attempt=1)
+    first = reported(at_rest(intent=intent, route=RouteSeen(exists=False), service_exists=False))["decisions"][-1]
+    assert not {"stable", "weightSince"} & first.keys()
+
+
+@pytest.mark.parametrize("command", ["advance", "promote"])
+def test_a_step_that_a_person_ends_is_a_decision_told_with_the_command(command: str) -> None:
+    observed = a_rollout(10, command=f"{command}:{GOOD.revision}", since=timedelta(minutes=2))
+    after = status_of(observed, plan(observed, NOW), (), NOW)
+    entry = after.mapping["decisions"][-1]
+    assert (entry["action"], entry["reason"], entry["weight"]) == ("Advance", "Commanded", 10)
+    assert entry["weightSince"] == timestamp(NOW - timedelta(minutes=2)) and "as soon as capacity" in entry["message"]
+    told = [(each.reason, each.action) for each in changes(observed.status, after) if each.reason == "Commanded"]
+    assert told == [("Commanded", "Advance")]
+
+
+def test_a_command_that_raises_no_weight_is_no_decision() -> None:
+    observed = a_rollout(10, command=f"pause:{GOOD.revision}")
+    assert "decisions" not in reported(observed)
 
 
 def test_only_the_last_ten_decisions_are_kept() -> None:

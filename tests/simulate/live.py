@@ -1,9 +1,12 @@
 """A live run to replay: what the operator decided at which poll, and the samples that it saw."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 from modelrollout.domain.conditions import Reason
+from modelrollout.domain.intent_document import timestamp
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.simulate.retell import PastRollout, PastStep
 from modelrollout.simulate.scenario import Scenario
@@ -67,3 +70,27 @@ def live_run(desired: ModelDeployment, scenario: Scenario, seed: int) -> LiveRun
         stable=STABLE, candidate=desired.revision, steps=steps, ending=ending, started=EPOCH.timestamp()
     )
     return LiveRun(rollout=rollout, decisions=tuple(decisions), scraped=world.traffic.scraped, traffic_until=world.now)
+
+
+def told_in_status(live: LiveRun, *, later: float = 0.0) -> dict[str, Any]:
+    """`status` as that run would have left it, with its times so many seconds later."""
+    rollout = live.rollout
+    assert rollout.started is not None
+
+    def decision(at: float, action: str, weight: int, since: float | None) -> dict[str, Any]:
+        told = {"time": _moment(at + later), "action": action, "revision": rollout.candidate, "weight": weight}
+        told |= {"stable": rollout.stable}
+        return told if since is None else told | {"weightSince": _moment(since + later)}
+
+    rolled = rollout.ending == "rolled back"
+    decisions = [decision(rollout.started, "Start", 0, None)]
+    for step, made in zip(rollout.steps, live.decisions, strict=True):
+        decisions.append(decision(made.at + 0.5, made.action, step.weight, step.begun))
+    if not rolled:
+        decisions.append(decision(rollout.ended + 60, "Promote", 100, rollout.ended))
+    stable = rollout.stable if rolled else rollout.candidate
+    return {"rollout": {"stable": stable}, "decisions": decisions}
+
+
+def _moment(seconds: float) -> str:
+    return timestamp(datetime.fromtimestamp(seconds, UTC))

@@ -4,7 +4,7 @@ It knows the four matchers and one range, no functions; a real one is asked else
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from modelrollout.domain.metrics import LATENCY
 from modelrollout.domain.polls import REQUESTS, TARGETS, Sample
@@ -64,6 +64,37 @@ def as_traefik(scraped: Scraped, *, until: float, namespace: str, route: str) ->
             )
             own = {"service": service} if each.revision else {}
             rows.append(({"__name__": name, **target, **own, **dict(each.labels)}, each.samples))
+    return rows
+
+
+def as_istio(scraped: Scraped, *, until: float, namespace: str, deployment: str) -> list[Row]:
+    """What the proxies of an Istio gateway would have exported."""
+    answer = scraped.poll(until).answers[REQUESTS]
+    assert isinstance(answer, tuple)
+    gateway = {"__name__": "istio_requests_total", "job": "istio", "instance": "10.0.0.1:15020", "reporter": "source"}
+    return [
+        (
+            gateway
+            | {"destination_service_namespace": namespace, "destination_service_name": f"{deployment}-{each.revision}"}
+            | {"response_code": dict(each.labels)["code"]},
+            each.samples,
+        )
+        for each in answer
+    ]
+
+
+def as_pods(scraped: Scraped, names: Mapping[str, str], *, until: float, namespace: str, deployment: str) -> list[Row]:
+    """Counters by the query that reads them, and `up`, as one pod of each revision would have exported them."""
+    answers = scraped.poll(until).answers
+    rows: list[Row] = []
+    for query, name in names.items():
+        answer = answers[query]
+        assert isinstance(answer, tuple)
+        for each in answer:
+            pod = {"namespace": namespace, "pod": f"{deployment}-{each.revision}-7c9f-x1"}
+            rows.append(({"__name__": name, **pod}, each.samples))
+            if "/" not in query:
+                rows.append(({"__name__": "up", **pod}, tuple(Sample(sample.t, 1.0) for sample in each.samples)))
     return rows
 
 

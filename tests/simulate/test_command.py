@@ -20,6 +20,12 @@ spec:
   rollout: {steps: [{weight: 50}], bake: 30s}
   analysis: {minDuration: 1m, deadline: 3m, metrics: [{name: errors}]}
 """
+RATED = SPEC.replace(
+    "{name: errors}",
+    "{name: errors}, {name: quality, kind: ratio, total: {series: a_total}, bad: {series: b_total}}, "
+    "{name: drift, kind: gauge, gauge: {promql: 'max(drift)', window: 5m}}",
+)
+"""With a ratio and a gauge of the user's own."""
 QUICK = ("--rps", "100", "--runs", "2", "--jobs", "1")
 
 
@@ -129,10 +135,11 @@ def test_the_commands_of_the_guide_are_ones(
     counts = guide.partition("```csv\n")[2].partition("```")[0]
     (tmp_path / "counts.csv").write_text(counts)
     (tmp_path / "md.yaml").write_text(SPEC)
+    (tmp_path / "rated.yaml").write_text(RATED)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     lines = [line.split()[1:] for line in guide.splitlines() if line.startswith("modelrollout simulate ")]
-    assert len(lines) >= 6
+    assert len(lines) >= 8
     for line in lines:
         assert main([*line, "--runs", "1", "--jobs", "1"]) == 0, capsys.readouterr().err
         assert capsys.readouterr().out

@@ -45,6 +45,35 @@ def test_each_weight_lasts_until_the_decision_that_left_it() -> None:
     assert found.untold == ("b, promoted: which revision was stable is not kept; name it with --rollouts",)
 
 
+def test_a_decision_that_says_what_was_stable_and_since_when_leaves_nothing_to_guess() -> None:
+    def said(minute: int, action: str, revision: str, weight: int, *, since: int) -> dict[str, Any]:
+        told = {"stable": "a" if revision == "b" else "b", "weightSince": f"2026-11-20T10:{since:02}:00.000Z"}
+        return decision(minute, action, revision, weight) | told
+
+    found = rollouts_of_status(
+        status(
+            decision(0, "Start", "b") | {"stable": "a"},
+            said(5, "Advance", "b", 10, since=2),
+            said(9, "WouldRollBack", "b", 30, since=6),
+            said(12, "Advance", "b", 30, since=6),
+            said(20, "Promote", "b", 100, since=14),
+            decision(30, "Start", "c") | {"stable": "b"},
+            said(34, "Rollback", "c", 10, since=31),
+            stable="b",
+        )
+    )
+    assert found.untold == ()
+    assert found.rollouts == (
+        PastRollout(stable="a", candidate="b", steps=(step(10, 2, 6), step(30, 6, 14)), ending="promoted", started=T0),
+        PastRollout(stable="b", candidate="c", steps=(step(10, 31, 34),), ending="rolled back", started=T0 + 1800),
+    )
+
+
+def test_a_first_revision_was_compared_with_nothing() -> None:
+    found = rollouts_of_status(status(decision(0, "Start", "a"), decision(2, "Promote", "a", 100)))
+    assert found.untold == ("a, promoted: it never took a share of the requests",)
+
+
 def test_after_a_promotion_its_revision_is_the_stable_one() -> None:
     found = rollouts_of_status(
         status(

@@ -11,7 +11,9 @@ from modelrollout.simulate.chance import binomial
 from modelrollout.simulate.deployment_file import Unreadable
 from modelrollout.simulate.recorded import Count, Interval, judge_recorded, read_recorded, retell_recorded
 from modelrollout.simulate.tables import Format
+from tests.domain.test_parse_metrics import QUALITY
 from tests.simulate.specs import by_errors, deployment
+from tests.simulate.test_own_metrics import measured
 
 HEAD = "seconds,weight,stable,stable_bad,candidate,candidate_bad\n"
 
@@ -90,6 +92,12 @@ def test_what_cannot_be_read_is_told_by_row_and_column(tmp_path: Path, text: str
     path.write_text(text)
     with pytest.raises(Unreadable, match=message):
         read_recorded(str(path))
+
+
+def test_a_metric_without_columns_is_left_out_and_that_is_said() -> None:
+    page = judge_recorded(measured(QUALITY), intervals(0.1))
+    assert "Left out, for the file has no columns for them: quality." in page.remarks
+    assert page.document == judge_recorded(by_errors(), intervals(0.1)).document
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

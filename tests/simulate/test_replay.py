@@ -1,6 +1,7 @@
 """A past rollout is judged again as it was judged live, from the raw samples that a Prometheus still has."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,28 @@ from modelrollout.domain.judgement import Action
 from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment, RolloutPlan, RouterName, Step, Traffic
 from modelrollout.domain.parse import parse
+from modelrollout.domain.polls import Sample
+from modelrollout.measure.instruments import Instruments
+from modelrollout.measure.prometheus import Prometheus
 from modelrollout.simulate.recorded import told_by
-from modelrollout.simulate.replay import NoAnswer, replay
+from modelrollout.simulate.replay import NoAnswer, _lives, _with_pods, replay
 from modelrollout.simulate.retell import Retold, retell
-from tests.measure.http_server import Script, patient, serving
+from modelrollout.simulate.scenario import Rate, Scenario, Version
+from tests.measure.http_server import Asked, Script, matrix, patient, serving
 from tests.simulate.live import Decision, LiveRun, live_run
 from tests.simulate.specs import by_errors, deployment, scenario
-from tests.simulate.stub_prometheus import answering, as_mlserver, as_traefik
+from tests.simulate.stub_prometheus import Row, answering, as_istio, as_mlserver, as_pods, as_traefik
+from tests.simulate.test_own_metrics import measured
 
 UNKNOWN = "custom"
 """A server whose series nobody knows: the gateway's alone are there to be read again."""
+
+OWN_RATIO: dict[str, Any] = {
+    "name": "quality",
+    "kind": "ratio",
+    "total": {"series": "answers_total"},
+    "bad": {"series": "refused_total"},
+}
 
 
 def decisions(retold: Retold) -> list[Decision]:
@@ -67,6 +80,50 @@ async def test_a_prometheus_that_is_asked_for_the_past_gives_the_same_decisions(
     assert all(asked.time <= live.rollout.ended for asked in prometheus.asked)
 
 
+async def test_another_gateways_series_are_read_by_its_own_names() -> None:
+    desired = by_errors(preset=UNKNOWN)
+    live = live_run(desired, scenario(0.05, latency=None), seed=7)
+    rows = as_istio(live.scraped, until=live.traffic_until, namespace="shop", deployment="sentiment")
+    with serving(Script(answer=answering(rows))) as prometheus:
+        (istio,) = await replay(desired, (live.rollout,), patient(prometheus), Instruments(gateway="istio"))
+        (traefik,) = await replay(desired, (live.rollout,), patient(prometheus))
+    assert istio.stopped is not None and traefik.stopped is None
+    assert decisions(istio) == list(live.decisions)
+
+
+@pytest.mark.parametrize("bad", [0.02, 0.3])
+async def test_behind_a_gateway_ones_own_metrics_are_asked_of_the_pods(bad: float) -> None:
+    desired = measured(OWN_RATIO)
+    stable, candidate = (Version(own=(("quality", Rate(bad=rate)),)) for rate in (0.02, bad))
+    live = live_run(desired, Scenario(requests_per_second=100, stable=stable, candidate=candidate), seed=7)
+    rows = as_traefik(live.scraped, until=live.traffic_until, namespace="shop", route="sentiment")
+    series = {"quality": "answers_total", "quality/bad": "refused_total"}
+    rows += as_pods(live.scraped, series, until=live.traffic_until, namespace="shop", deployment="sentiment")
+    with serving(Script(answer=answering(rows))) as prometheus:
+        (retold,) = await replay(desired, (live.rollout,), patient(prometheus))
+    assert [(each.weight, each.action) for each in decisions(retold)] == [(e.weight, e.action) for e in live.decisions]
+    assert (retold.stopped.judgement.culprit if retold.stopped else "") == ("quality" if bad > 0.02 else "")
+
+
+async def test_an_expression_is_asked_for_only_where_that_is_allowed() -> None:
+    gauge = {"name": "drift", "kind": "gauge", "gauge": {"promql": "max(output_drift)", "window": "1m"}}
+    desired = measured(gauge)
+    live = live_run(by_errors(), scenario(0.005), seed=7)
+    rows = as_traefik(live.scraped, until=live.traffic_until, namespace="shop", route="sentiment")
+    rows += as_pods(live.scraped, {"requests": "x"}, until=live.traffic_until, namespace="shop", deployment="sentiment")
+
+    def answer(asked: Asked) -> bytes:
+        return matrix() if "output_drift" in asked.query else answering(rows)(asked)
+
+    asked = {}
+    for allowed in (False, True):
+        with serving(Script(answer=answer)) as prometheus:
+            await replay(desired, (live.rollout,), patient(prometheus), Instruments(promql=allowed))
+        asked[allowed] = [each.query for each in prometheus.asked if "output_drift" in each.query]
+    assert not asked[False]
+    assert any("sentiment-stable-7c9f-x1" in query for query in asked[True])
+
+
 async def test_without_a_gateway_the_pods_are_found_by_their_series() -> None:
     desired = by_errors(
         source=Source.SERVER,
@@ -81,6 +138,27 @@ async def test_without_a_gateway_the_pods_are_found_by_their_series() -> None:
     (told,), (was,) = decisions(retold), live.decisions
     assert (told.action, told.reason) == (was.action, was.reason)
     assert 0 <= was.at - told.at <= 15, "a pod counts as made when it was first scraped: its first value counts, too"
+
+
+async def test_a_pod_is_ready_from_its_first_good_scrape_on() -> None:
+    """Nobody waits for a pod's samples before it was scraped with success, or a minute after the last scrape."""
+    desired = by_errors(source=Source.SERVER)
+    live = live_run(desired, scenario(0.005, pods=2), seed=3)
+    began = live.rollout.begun
+    up = tuple(Sample(began + 15 * number, 1.0 if number >= 4 else 0.0) for number in range(8))
+    rows: list[Row] = [({"__name__": "up", "namespace": "shop", "pod": "sentiment-stable-7c9f-x1"}, up)]
+    with serving(Script(answer=answering(rows))) as prometheus:
+        asked = Prometheus(patient(prometheus))
+        lives = await _lives(desired, live.rollout, asked)
+        asked.close()
+    seen = {}
+    for at in (began + 30, began + 90, began + 180):
+        ask = next(retell(desired, live.rollout))
+        moved = replace(ask, action=replace(ask.action, polls=(at,)))
+        workload = _with_pods(moved, lives).workload("stable")
+        assert workload is not None
+        seen[at - began] = (len(workload.pods), workload.ready)
+    assert seen == {30: (1, 0), 90: (1, 1), 180: (0, 0)}
 
 
 async def test_a_past_that_is_forgotten_is_no_verdict() -> None:
@@ -208,6 +286,11 @@ def test_rollouts_can_be_named_by_hand(tmp_path: Path, capsys: pytest.CaptureFix
         (("--prometheus", "http://127.0.0.1:1", "--rollouts", "no.yaml"), 64, "no.yaml: cannot be read"),
         (("--prometheus", "http://127.0.0.1:1", "--from", "soon"), 64, "soon is no time"),
         (("--prometheus", "http://127.0.0.1:1"), 1, "default"),
+        (
+            ("--prometheus", "http://127.0.0.1:1", "--gateway", "nginx-gateway-fabric"),
+            64,
+            "cannot tell revisions apart",
+        ),
         (("--providers", "no.yaml"), 64, "--providers: no.yaml cannot be read"),
     ],
 )

@@ -30,6 +30,7 @@ async def reconcile(key: Key, ports: Ports, now: datetime) -> timedelta | None:
     if status != observed.status:
         await ports.api.patch_status(observed, status)  # refused if the object moved on
     ports.telemetry.saw_status(key, status)
+    ports.telemetry.judged(key, decided.judgement, observed.evidence)
     await _announce(observed, status, ports)
     return wake_after(decided, outcomes)
 
@@ -48,7 +49,7 @@ def wake_after(decided: Plan, outcomes: tuple[Outcome, ...]) -> timedelta | None
 
 async def _announce(observed: Observed, after: Fragment, ports: Ports) -> None:
     for told in changes(observed.status, after) if after != observed.status else ():
-        ports.telemetry.announced(observed.key, told.reason)
+        ports.telemetry.announced(observed.key, told.reason, told.action)
         level = logging.WARNING if told.warning else logging.INFO
         names = {"namespace": observed.key.namespace, "deployment": observed.key.name, "reason": told.reason}
         _logger.log(level, told.message, extra=names)

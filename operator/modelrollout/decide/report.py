@@ -3,36 +3,23 @@
 Figures refresh only with a checkpoint or a decision; a changing figure never causes a write of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from modelrollout.decide.decisions import LONGEST_MESSAGE, decisions_of
 from modelrollout.decide.metric_status import metric_status
 from modelrollout.decide.verdicts import Circumstances, findings, phase_of
-from modelrollout.domain.conditions import GIVEN_UP, ConditionStatus, ConditionType, Phase, Reason
+from modelrollout.domain.conditions import ConditionStatus, ConditionType, Phase, Reason
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent_document import command_document, rollout_document, timestamp
-from modelrollout.domain.judgement import Action, Judgement
+from modelrollout.domain.judgement import Judgement
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName
 from modelrollout.domain.observed import Observed
 from modelrollout.domain.plan import Checkpoint, Outcome, Plan
 from modelrollout.names import DEPLOYMENT_LABEL, REVISION_LABEL, evidence_name
-
-DECISIONS_KEPT = 10
-LONGEST_MESSAGE = 1024
-
-_DECISIONS = {
-    Reason.ROLLOUT_STARTED: "Start",
-    Reason.ADVANCED: "Advance",
-    Reason.PROMOTED: "Promote",
-    Reason.SUPERSEDED: "Withdraw",
-    Reason.FAILED_OVER: "FailOver",
-    Reason.ADOPTED: "Adopt",
-    Reason.WOULD_ROLL_BACK: "WouldRollBack",
-    **dict.fromkeys(GIVEN_UP, "Rollback"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +29,8 @@ class Announcement:
     reason: str
     message: str
     warning: bool = False
+    action: str = ""
+    """Of a decision."""
 
 
 def status_of(observed: Observed, plan: Plan, outcomes: tuple[Outcome, ...], now: datetime) -> Fragment:
@@ -60,7 +49,7 @@ def status_of(observed: Observed, plan: Plan, outcomes: tuple[Outcome, ...], now
     analysis = _analysis(seen, before)
     if analysis:
         document["analysis"] = analysis
-    decisions = _decisions(seen, before, now)
+    decisions = decisions_of(seen, before, now)
     if decisions:
         document["decisions"] = decisions
     if intent.last_command is not None:
@@ -154,50 +143,6 @@ def _figures(judgement: Judgement, evidence: Evidence, name: str) -> dict[str, A
     return document
 
 
-def _decisions(seen: Circumstances, before: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
-    kept: list[dict[str, Any]] = before.get("decisions", [])
-    plan = seen.plan
-    aborted = seen.intent.aborted
-    reason = plan.reason
-    if reason is Reason.COMMANDED and aborted is not None and aborted != seen.observed.intent.aborted:
-        reason = aborted.reason
-    judgement, message = plan.judgement, plan.message
-    if judgement is not None and _newly_observed(plan, judgement, kept):
-        reason, message = Reason.WOULD_ROLL_BACK, judgement.sentence
-    elif plan.intent is None or reason not in _DECISIONS:
-        return kept
-    about = seen.intent if reason is Reason.ROLLOUT_STARTED else seen.observed.intent
-    entry: dict[str, Any] = {
-        "time": timestamp(now),
-        "action": _DECISIONS[reason],
-        "reason": str(reason),
-        "revision": seen.intent.candidate or seen.intent.stable or "",
-        "step": about.step + 1,
-        "weight": 100 if reason is Reason.PROMOTED else about.weight,
-        "message": (message or reason.meaning)[:LONGEST_MESSAGE],
-    }
-    if judgement is not None:
-        entry["verdict"] = str(judgement.verdict)
-        figures = judgement.figures
-        if figures is not None:
-            numbers = {"value": figures.value, "threshold": figures.threshold}
-            entry |= {name: round(number, 6) for name, number in numbers.items() if number is not None}
-            entry["samples"] = figures.samples
-            entry["metric"] = figures.test
-            if figures.query:
-                entry["query"] = figures.query[:LONGEST_MESSAGE]
-    return [*kept, entry][-DECISIONS_KEPT:]
-
-
-def _newly_observed(plan: Plan, judgement: Judgement, kept: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a rollback is seen that nobody carries out, for the first time in this rollout."""
-    if plan.intent is not None or not judgement.observed or judgement.action is not Action.ROLLBACK:
-        return False
-    told, start = _DECISIONS[Reason.WOULD_ROLL_BACK], _DECISIONS[Reason.ROLLOUT_STARTED]
-    last = next((each["action"] for each in reversed(kept) if each["action"] in (told, start)), start)
-    return last == start
-
-
 def _conditions(seen: Circumstances, before: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
     old = {condition["type"]: condition for condition in before.get("conditions", [])}
     listed = []
@@ -254,10 +199,18 @@ def changes(before: Fragment, after: Fragment) -> tuple[Announcement, ...]:
     old, new = before.mapping, after.mapping
     told: list[Announcement] = []
     known = old.get("decisions", [])
-    for decision in new.get("decisions", []):
-        if decision not in known:
+    fresh = [decision for decision in new.get("decisions", []) if decision not in known]
+    for decision in fresh:
+        if decision["reason"] != Reason.COMMANDED:  # told with the command
             rolled = decision["action"] in ("Rollback", "FailOver", "Adopt", "WouldRollBack")
-            told.append(Announcement(reason=decision["reason"], message=decision["message"], warning=rolled))
+            told.append(
+                Announcement(
+                    reason=decision["reason"],
+                    message=decision["message"],
+                    warning=rolled,
+                    action=decision["action"],
+                )
+            )
     weight = new["rollout"]["weight"]
     if weight != old.get("rollout", {}).get("weight", 0) and weight:
         candidate = new["rollout"].get("candidate")
@@ -267,7 +220,8 @@ def changes(before: Fragment, after: Fragment) -> tuple[Announcement, ...]:
     if command is not None and command != old.get("lastCommand"):
         reason = Reason.COMMANDED if command["accepted"] else Reason.COMMAND_REFUSED
         message = f"{command['action']}: {command['message']}"
-        told.append(Announcement(reason=str(reason), message=message, warning=not command["accepted"]))
+        decided = next((each["action"] for each in fresh if each["reason"] == reason), "")
+        told.append(Announcement(reason=str(reason), message=message, warning=not command["accepted"], action=decided))
     return (*told, *_flips(old, new))
 
 

@@ -114,6 +114,12 @@ class MetricSettings:
         """Whether it is tested by counts, and so shares in alpha."""
         return self.kind is not Kind.GAUGE
 
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """Bucket bounds that the spec names, in seconds: the edges and that of the slo."""
+        promised = () if self.slo is None else (self.slo.within,)
+        return tuple(sorted({*(self.edges or ()), *promised}))
+
     @classmethod
     def of(
         cls,

@@ -19,10 +19,12 @@ from modelrollout.measure.series import SeriesPreset, presets, series_for
 
 _INSTEAD = "set spec.analysis.mode to none, or use router gatewayAPI with spec.analysis.source gateway"
 
+DEFAULT_GATEWAY = "traefik"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruments:
-    gateway: str = "traefik"
+    gateway: str = DEFAULT_GATEWAY
     """The gateway's series preset, from the operator's settings."""
     promql: bool = False
     """Whether the operator's settings allow gauges by an expression."""
@@ -80,6 +82,11 @@ class Instruments:
             return desired
         text = Fragment.of(document | {"metrics": spelt}).text
         return replace(desired, analysis=analysis_settings(text), analysis_text=text)
+
+
+def gateways() -> tuple[str, ...]:
+    """Those whose series are known."""
+    return tuple(name for name, preset in presets().items() if preset.place.source is Source.GATEWAY)
 
 
 def _of_servers() -> tuple[str, ...]:

@@ -260,7 +260,7 @@ def _buckets(query: Query, unit: float, result: Iterable[Row], plan: MeasurePlan
         revision = _revision(query.place, row.labels, plan)
         if revision is not None:
             arms[revision].append(row)
-    edges = native.bounds(unit, (edge for m in plan.metrics if m.name == query.name for edge in m.edges or ()))
+    edges = native.bounds(unit, (bound for m in plan.metrics if m.name == query.name for bound in m.bounds))
     for rows in arms.values():
         yield from native.as_buckets(rows, edges)
 

@@ -12,7 +12,7 @@ from modelrollout.simulate.deployment_file import Unreadable, read_deployment
 from modelrollout.simulate.picture import NoPicture, draw
 from modelrollout.simulate.recorded import Count, Interval, judge_recorded, read_recorded
 from modelrollout.simulate.rollout import Ending, Run, StepRun, roll_out
-from modelrollout.simulate.scenario import Lognormal, Scenario, Version
+from modelrollout.simulate.scenario import Lognormal, Rate, Scenario, Version
 from modelrollout.simulate.study import Runs, Spread, Study, simulate, study
 from modelrollout.simulate.tables import Format, Page
 from modelrollout.simulate.told import told
@@ -25,6 +25,7 @@ __all__ = [
     "Lognormal",
     "NoPicture",
     "Page",
+    "Rate",
     "Run",
     "Runs",
     "Scenario",

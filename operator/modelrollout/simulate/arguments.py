@@ -1,10 +1,13 @@
 """Values as people write them on a command line: `0.5%`, `30s`, `100ms/0.6`."""
 
 import argparse
+import re
 from math import isfinite
 
 from modelrollout.domain.durations import WISH, duration
-from modelrollout.simulate.scenario import Lognormal
+from modelrollout.simulate.scenario import Lognormal, Rate
+
+_NUMBER = re.compile(r"-?[0-9.]+%?", re.ASCII)
 
 
 def rate(text: str) -> float:
@@ -46,6 +49,20 @@ def latency(text: str) -> Lognormal | None:
         return Lognormal(median=seconds(median), sigma=_number(sigma or "0.6", "a number"))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def metric(text: str) -> tuple[str, Rate | Lognormal]:
+    """`quality=2%`, `quality=2%/10%` (of the tenth that is counted), or `wait=100ms/0.6` (median and sigma)."""
+    name, _, value = text.partition("=")
+    first, _, second = value.partition("/")
+    if not name or not value:
+        raise argparse.ArgumentTypeError(f"{text} names no value; write a name and a value such as quality=2%")
+    try:
+        if _NUMBER.fullmatch(first) is None:
+            return name, Lognormal(median=seconds(first), sigma=_number(second or "0.6", "a number"))
+        return name, Rate(bad=rate(first), counted=rate(second or "100%"))
+    except (argparse.ArgumentTypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
 
 
 def bounds(text: str) -> tuple[float, ...]:

@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from modelrollout.domain.conditions import Remark
@@ -12,7 +13,7 @@ from modelrollout.simulate import arguments
 from modelrollout.simulate.deployment_file import Unreadable, read_deployment
 from modelrollout.simulate.picture import NoPicture, draw
 from modelrollout.simulate.recorded import judge_recorded, read_recorded
-from modelrollout.simulate.scenario import Lognormal, Scenario, Version
+from modelrollout.simulate.scenario import TRAEFIK, Lognormal, Rate, Scenario, Version
 from modelrollout.simulate.study import study
 from modelrollout.simulate.tables import Format, Page
 from modelrollout.simulate.told import told
@@ -23,11 +24,11 @@ TIMES_WORSE = (2, 4, 10)
 HALF = 0.5
 SLOWER = (1.5, 2.0)
 
-Refusal = Callable[[ModelDeployment], Remark | None]
-"""Why the operator would not roll out this spec at all, where only it can see that."""
+Prepared = Callable[[ModelDeployment, str], ModelDeployment | Remark]
+"""The spec as the operator behind that gateway would freeze it with a rollout, or why it would not roll it out."""
 
 
-def add_to(commands: Any, refusal: Refusal) -> None:
+def add_to(commands: Any, prepared: Prepared, gateways: Sequence[str]) -> None:
     """Add the command to argparse's; its namespace gets `act`, which runs it and returns the exit code."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "simulate", help="how long a rollout will take, what it will catch, how often it will be wrong"
@@ -44,7 +45,21 @@ def add_to(commands: Any, refusal: Refusal) -> None:
     users.add_argument("--good-for", type=arguments.seconds, default=0.0, metavar="TIME", help="before it turns bad")
     users.add_argument("--catch", type=arguments.rates, metavar="RATES", help="error rates that should be found out")
     users.add_argument("--slower", type=arguments.factors, metavar="FACTORS", help="latencies, too: times stable's")
+    users.add_argument(
+        "--metric",
+        type=arguments.metric,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="stable's own metrics",
+    )
+    users.add_argument(
+        "--candidate-metric", type=arguments.metric, action="append", default=[], metavar="NAME=VALUE", help="expected"
+    )
     there = parser.add_argument_group("the cluster")
+    there.add_argument(
+        "--gateway", choices=gateways, default=TRAEFIK, help="whose series source gateway reads; traefik"
+    )
     there.add_argument("--scrape", type=arguments.seconds, default=15.0, metavar="TIME", help="scrape interval; 15s")
     there.add_argument("--bounds", type=arguments.bounds, metavar="SECONDS", help="of the latency buckets")
     there.add_argument("--pods", type=arguments.count, metavar="N", help="stable's; default: the spec's least")
@@ -57,12 +72,12 @@ def add_to(commands: Any, refusal: Refusal) -> None:
     work.add_argument("--recorded", metavar="FILE", help="judge these counts instead of simulated ones (CSV or JSON)")
     parser.add_argument("--plot", metavar="FILE", help="a picture: .svg, .png or .pdf; needs modelrollout[plot]")
     parser.add_argument("--output", type=Format, choices=list(Format), default=Format.TEXT, help="text by default")
-    parser.set_defaults(act=lambda given: _act(given, refusal))
+    parser.set_defaults(act=lambda given: _act(given, prepared))
 
 
-def _act(given: argparse.Namespace, refusal: Refusal) -> int:
+def _act(given: argparse.Namespace, prepared: Prepared) -> int:
     try:
-        page = _page(given, refusal)
+        page = _page(given, prepared)
     except (Unreadable, NoPicture, ValueError) as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
@@ -70,11 +85,10 @@ def _act(given: argparse.Namespace, refusal: Refusal) -> int:
     return 0
 
 
-def _page(given: argparse.Namespace, refusal: Refusal) -> Page:
-    desired = read_deployment(given.file)
-    refused = refusal(desired)
-    if refused is not None:
-        raise Unreadable(f"{given.file}: {refused.reason}: {refused.message}")
+def _page(given: argparse.Namespace, prepared: Prepared) -> Page:
+    desired = prepared(read_deployment(given.file), given.gateway)
+    if isinstance(desired, Remark):
+        raise Unreadable(f"{given.file}: {desired.reason}: {desired.message}")
     if given.recorded is not None:
         if given.plot is not None:
             raise NoPicture("--plot: recorded counts are judged once; there is nothing to draw")
@@ -91,10 +105,12 @@ def _page(given: argparse.Namespace, refusal: Refusal) -> Page:
 def _scenario(given: argparse.Namespace) -> Scenario:
     if given.rps is None:
         raise Unreadable("--rps: is missing; write how many requests per second both versions get together")
-    stable = Version(error_rate=given.errors, latency=given.latency)
+    own = dict(given.metric)
+    stable = Version(error_rate=given.errors, latency=given.latency, own=tuple(own.items()))
     candidate = Version(
         error_rate=stable.error_rate if given.candidate_errors is None else given.candidate_errors,
         latency=given.candidate_latency or stable.latency,
+        own=tuple((own | dict(given.candidate_metric)).items()),
     )
     return Scenario(
         requests_per_second=given.rps,
@@ -106,16 +122,27 @@ def _scenario(given: argparse.Namespace) -> Scenario:
         ready_after=given.ready_after,
         approve_after=given.approve_after,
         bounds=given.bounds,
+        gateway=given.gateway,
     )
 
 
 def _worse(given: argparse.Namespace, stable: Version) -> tuple[Version, ...]:
-    """As asked; else a few times stable's errors, half of all answers, and slower ones."""
+    """As asked; else a few times stable's errors, half of all answers, slower ones, and worse metrics of one's own."""
     base = stable.error_rate or 0.0005
     usual = tuple(rate for rate in (*(times * base for times in TIMES_WORSE), HALF) if rate <= HALF)
     rates = usual if given.catch is None else given.catch
     slower = SLOWER if given.slower is None and given.catch is None else given.slower or ()
     latency = stable.latency
-    failing = [Version(error_rate=rate, latency=latency) for rate in dict.fromkeys(rates)]
-    slow = [Version(error_rate=stable.error_rate, latency=latency.slower(each)) for each in slower] if latency else []
-    return (*failing, *slow)
+    failing = [replace(stable, error_rate=rate) for rate in dict.fromkeys(rates)]
+    slow = [replace(stable, latency=latency.slower(each)) for each in slower] if latency else []
+    own = [_with_worse(stable, name) for name, _ in stable.own] if given.catch is None else []
+    return (*failing, *slow, *own)
+
+
+def _with_worse(stable: Version, metric: str) -> Version:
+    def worse(value: Rate | Lognormal) -> Rate | Lognormal:
+        if isinstance(value, Lognormal):
+            return value.slower(SLOWER[-1])
+        return replace(value, bad=min(TIMES_WORSE[0] * (value.bad or 0.0005), 1.0))
+
+    return replace(stable, own=tuple((name, worse(v) if name == metric else v) for name, v in stable.own))

@@ -1,11 +1,12 @@
 """Rollouts that are over: out of a ModelDeployment's status, or of a list that somebody wrote.
 
-`status.decisions` keeps the last ten decisions, about two rollouts. A weight is taken to have begun with the decision
-before it, so the time in which its pods got ready counts to it: without requests nothing is judged.
+`status.decisions` keeps the last ten decisions, about two rollouts, each with the revision that was stable and since
+when the weight was in effect. Where one does not say so yet, the weight is taken to have begun with the decision before
+it, so that the time in which its pods got ready counts to it: without requests nothing is judged.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,14 +30,27 @@ class Found:
 class _Open:
     candidate: str
     stable: str | None
+    started: float
     since: float
+    """When the present weight began, as far as is known."""
+    exact: bool = False
+    """Whether the first weight's beginning is known."""
     steps: list[PastStep] = field(default_factory=list)
 
-    def passed(self, weight: int, at: float) -> None:
-        """The present weight was left at `at`; said twice of one weight, it lasted until the later."""
+    def passed(self, weight: int, at: float, weighed: float | None) -> None:
+        """The present weight was left at `at`; said twice of one weight, it lasted until the later.
+
+        `weighed`: since when it was in effect, where that is kept; until then the weight before it lasted.
+        """
+        last = self.steps[-1] if self.steps else None
+        if weighed is not None:
+            self.since = weighed
+            self.exact = self.exact or last is None
+            if last is not None and last.weight != weight and last.begun < weighed:
+                self.steps[-1] = replace(last, ended=weighed)
         if not 0 < weight < 100 or at <= self.since:
             return
-        begun = self.steps.pop().begun if self.steps and self.steps[-1].weight == weight else self.since
+        begun = self.steps.pop().begun if last is not None and last.weight == weight else self.since
         self.steps.append(PastStep(weight=weight, begun=begun, ended=at))
         self.since = at
 
@@ -53,13 +67,15 @@ def rollouts_of_status(body: Mapping[str, Any]) -> Found:
         at, action = _moment(decision["time"]), decision["action"]
         revision, weight = str(decision.get("revision", "")), int(decision.get("weight", 0))
         if action == "Start":
-            under_way = _Open(candidate=revision, stable=stable, since=at)
+            under_way = _Open(candidate=revision, stable=stable, started=at, since=at)
             continue
         if under_way is None:
             if action in _ENDINGS:
                 untold.append(f"{revision}, {_ENDINGS[action]} at {decision['time']}: its beginning is not kept")
             continue
-        under_way.passed(weight, at)
+        weighed = decision.get("weightSince")
+        under_way.stable = under_way.stable or stable
+        under_way.passed(weight, at, _moment(weighed) if isinstance(weighed, str) else None)
         if action in _ENDINGS:
             told = _closed(under_way, _ENDINGS[action])
             rollouts += [told] if isinstance(told, PastRollout) else []
@@ -70,15 +86,21 @@ def rollouts_of_status(body: Mapping[str, Any]) -> Found:
 
 def _closed(done: _Open, ending: str) -> PastRollout | str:
     """The rollout, or why nothing can be said about it."""
-    if done.stable is None:
-        return f"{done.candidate}, {ending}: which revision was stable is not kept; name it with --rollouts"
     if not done.steps:
         return f"{done.candidate}, {ending}: it never took a share of the requests"
-    return PastRollout(stable=done.stable, candidate=done.candidate, steps=tuple(done.steps), ending=ending)
+    if done.stable is None:
+        return f"{done.candidate}, {ending}: which revision was stable is not kept; name it with --rollouts"
+    return PastRollout(
+        stable=done.stable,
+        candidate=done.candidate,
+        steps=tuple(done.steps),
+        ending=ending,
+        started=done.started if done.exact else None,
+    )
 
 
 def _stables(status: Mapping[str, Any]) -> list[str | None]:
-    """Which revision was stable at each decision: forwards from promotions, backwards from now to the last one."""
+    """Which revision was stable at each decision: as it says, else forwards from promotions, else as it is now."""
     decisions = _decisions(status)
     rollout = status.get("rollout")
     now = rollout.get("stable") if isinstance(rollout, Mapping) else None
@@ -86,7 +108,8 @@ def _stables(status: Mapping[str, Any]) -> list[str | None]:
     known: list[str | None] = []
     stable: str | None = None if promotions else now
     for index, decision in enumerate(decisions):
-        known.append(stable)
+        said = decision.get("stable")
+        known.append(said if isinstance(said, str) and said else stable)
         if index in promotions:
             stable = str(decision.get("revision", "")) or None
     return known

@@ -16,10 +16,12 @@ from pathlib import Path
 from modelrollout.decide.evidence import absorb, measure_since
 from modelrollout.decide.lookback import informed
 from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.metrics import ERRORS, LATENCY
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.polls import Arm, Arms
 from modelrollout.simulate.before import history_of
 from modelrollout.simulate.deployment_file import Unreadable
+from modelrollout.simulate.own_metrics import without
 from modelrollout.simulate.retell import Ask, PastRollout, PastStep, Retold, Telling, retell
 from modelrollout.simulate.scraped import Scraped
 from modelrollout.simulate.tables import Page, Table, seconds_text
@@ -68,7 +70,9 @@ def read_recorded(path: str) -> tuple[Interval, ...]:
 
 
 def judge_recorded(desired: ModelDeployment, intervals: Sequence[Interval]) -> Page:
-    """One rollout, without chance."""
+    """One rollout, without chance. Metrics that the file cannot hold are left out, and that is said."""
+    unknown = tuple(metric.name for metric in desired.analysis.metrics if metric.name not in (ERRORS, LATENCY))
+    desired = without(desired, unknown)
     retold = retell_recorded(desired, intervals)
     rows = tuple(
         (
@@ -97,7 +101,9 @@ def judge_recorded(desired: ModelDeployment, intervals: Sequence[Interval]) -> P
     }
     head = ("after", "weight", "decision", "because")
     table = Table(title="What would have been decided", head=head, rows=rows, prose=(2, 3))
-    return Page(title=f"{desired.key.name}, as recorded", tables=(table,), document=document, remarks=(verdict,))
+    left_out = (f"Left out, for the file has no columns for them: {', '.join(unknown)}.",) if unknown else ()
+    remarks = (verdict, *left_out)
+    return Page(title=f"{desired.key.name}, as recorded", tables=(table,), document=document, remarks=remarks)
 
 
 def retell_recorded(desired: ModelDeployment, intervals: Sequence[Interval]) -> Retold:

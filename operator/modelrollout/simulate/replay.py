@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from math import ceil
 
 from modelrollout import names
-from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Observed, Pod, Workload
 from modelrollout.domain.polls import ProviderFault
@@ -24,6 +23,7 @@ from modelrollout.simulate.retell import Ask, PastRollout, Retold, retell
 
 BEFORE = 120.0
 """Seconds before a rollout in which its stable pods are looked for."""
+BEHIND_TRAEFIK = Instruments()
 GONE_AFTER = 60.0
 """Seconds without a sample after which a pod is taken to be gone."""
 
@@ -39,18 +39,26 @@ class _Life:
     revision: str
     pod: str
     first: float
+    ready: float | None
+    """Since when it answered scrapes; None: never."""
     last: float
 
 
 async def replay(
-    desired: ModelDeployment, rollouts: Sequence[PastRollout], provider: ProviderSettings
+    desired: ModelDeployment,
+    rollouts: Sequence[PastRollout],
+    provider: ProviderSettings,
+    instruments: Instruments = BEHIND_TRAEFIK,
 ) -> tuple[Retold, ...]:
-    """Each rollout as the operator would have decided it with the settings of `desired`. NoAnswer without samples."""
+    """Each rollout as the operator would have decided it with the settings of `desired`. NoAnswer without samples.
+
+    `desired` is to be completed by the same instruments.
+    """
     settings = replace(provider, name=desired.analysis.provider)
     providers = Providers((settings,), window=0.0)
     prometheus = Prometheus(settings)
     try:
-        prober = PrometheusProber(providers, Instruments())
+        prober = PrometheusProber(providers, instruments)
         return tuple([await _replayed(desired, rollout, prober, prometheus) for rollout in rollouts])
     finally:
         prometheus.close()
@@ -60,7 +68,7 @@ async def replay(
 async def _replayed(
     desired: ModelDeployment, rollout: PastRollout, prober: PrometheusProber, prometheus: Prometheus
 ) -> Retold:
-    lives = await _lives(desired, rollout, prometheus) if desired.analysis.source is Source.SERVER else ()
+    lives = await _lives(desired, rollout, prometheus)
     telling = retell(desired, rollout)
     try:
         ask = next(telling)
@@ -81,17 +89,27 @@ def _with_pods(ask: Ask, lives: Sequence[_Life]) -> Observed:
 
     def workload(empty: Workload) -> Workload:
         pods = tuple(
-            Pod(name=life.pod, ready=True, created=_moment(life.first), ready_changed=_moment(life.first))
+            _pod(life, at)
             for life in lives
             if life.revision == empty.revision and life.first <= at <= life.last + GONE_AFTER
         )
-        return replace(empty, replicas=len(pods), ready=len(pods), endpoints=len(pods), pods=pods)
+        ready = sum(pod.ready for pod in pods)
+        return replace(empty, replicas=len(pods), ready=ready, endpoints=ready, pods=pods)
 
     return replace(ask.observed, workloads=tuple(map(workload, ask.observed.workloads)))
 
 
+def _pod(life: _Life, at: float) -> Pod:
+    ready = life.ready is not None and life.ready <= at
+    changed = life.ready if ready and life.ready is not None else life.first
+    return Pod(name=life.pod, ready=ready, created=_moment(life.first), ready_changed=_moment(changed))
+
+
 async def _lives(desired: ModelDeployment, rollout: PastRollout, prometheus: Prometheus) -> tuple[_Life, ...]:
-    """The pods of both revisions, told by their names, as long as they were scraped."""
+    """The pods of both revisions, told by their names, as long as they were scraped.
+
+    Behind a gateway, too: metrics of the user's own are counted by pods, and so is how stable's bad requests scatter.
+    """
     found = []
     for revision in (rollout.stable, rollout.candidate):
         workload = names.workload_name(desired.key.name, revision)
@@ -102,7 +120,13 @@ async def _lives(desired: ModelDeployment, rollout: PastRollout, prometheus: Pro
         if isinstance(answer, ProviderFault):
             raise NoAnswer(answer.message)
         found += [
-            _Life(revision=revision, pod=row.labels.get("pod", ""), first=row.samples[0].t, last=row.samples[-1].t)
+            _Life(
+                revision=revision,
+                pod=row.labels.get("pod", ""),
+                first=row.samples[0].t,
+                ready=next((sample.t for sample in row.samples if sample.v > 0), None),
+                last=row.samples[-1].t,
+            )
             for row in answer
             if row.samples
         ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from modelrollout.domain.analysis import DEFAULT_PROVIDER, Mode
 from modelrollout.domain.model_deployment import ModelDeployment
+from modelrollout.measure.instruments import DEFAULT_GATEWAY, Instruments, gateways
 from modelrollout.measure.provider_settings import ProviderSettings, providers_of
 from modelrollout.simulate.deployment_file import Unreadable, deployment_of, stored_objects
 from modelrollout.simulate.past import Found, rollouts_of_file, rollouts_of_status
@@ -30,6 +31,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--prometheus", metavar="URL", help="base address of the Prometheus")
     parser.add_argument("--providers", metavar="FILE", help="or the operator's file of metrics providers, and")
     parser.add_argument("--provider", metavar="NAME", default=DEFAULT_PROVIDER, help="which of them; default: default")
+    parser.add_argument(
+        "--gateway", choices=gateways(), default=DEFAULT_GATEWAY, help="whose series source gateway reads; traefik"
+    )
+    parser.add_argument("--allow-promql", action="store_true", help="ask for gauges by gauge.promql, too")
     parser.add_argument("--namespace", metavar="NAME", help="only ModelDeployments of this namespace")
     parser.add_argument("--name", metavar="NAME", help="only the one of this name")
     parser.add_argument("--from", dest="since", type=_time, metavar="TIME", help="only rollouts that began from then")
@@ -58,7 +63,8 @@ def _act(given: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     try:
-        page = replay_told([_replayed(desired, past, provider) for desired, past in found])
+        instruments = _instruments(given)
+        page = replay_told([_replayed(desired, past, provider, instruments) for desired, past in found])
     except NoAnswer as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED
@@ -67,10 +73,24 @@ def _act(given: argparse.Namespace) -> int:
 
 
 def _found(body: Mapping[str, Any], given: argparse.Namespace) -> tuple[ModelDeployment, Found]:
-    desired = deployment_of(body, given.file)
+    desired = _readable(deployment_of(body, given.file), given)
     past = rollouts_of_status(body) if given.rollouts is None else Found(rollouts=rollouts_of_file(given.rollouts))
     kept = tuple(each for each in past.rollouts if _is_within(each, given))
     return desired, Found(rollouts=kept, untold=past.untold)
+
+
+def _readable(desired: ModelDeployment, given: argparse.Namespace) -> ModelDeployment:
+    """The spec as the operator would freeze it with a rollout; Unreadable says why it could not be judged."""
+    instruments = _instruments(given)
+    desired = instruments.completed(desired)
+    refused = instruments.refusal(desired)
+    if refused is not None:
+        raise Unreadable(f"{given.file}: {desired.key.name}: {refused.reason}: {refused.message}")
+    return desired
+
+
+def _instruments(given: argparse.Namespace) -> Instruments:
+    return Instruments(gateway=given.gateway, promql=given.allow_promql)
 
 
 def _is_within(rollout: PastRollout, given: argparse.Namespace) -> bool:
@@ -78,11 +98,11 @@ def _is_within(rollout: PastRollout, given: argparse.Namespace) -> bool:
     return (given.since is None or begun >= given.since) and (given.until is None or begun <= given.until)
 
 
-def _replayed(desired: ModelDeployment, past: Found, provider: ProviderSettings) -> Replayed:
+def _replayed(desired: ModelDeployment, past: Found, provider: ProviderSettings, instruments: Instruments) -> Replayed:
     if desired.analysis.mode is Mode.NONE:
         untold = ("analysis.mode is none, so nothing is judged; write observe in the file to see what would be",)
         return Replayed(desired=desired, retold=(), untold=untold)
-    retold = asyncio.run(replay(desired, past.rollouts, provider))
+    retold = asyncio.run(replay(desired, past.rollouts, provider, instruments))
     return Replayed(desired=desired, retold=retold, untold=past.untold)
 
 

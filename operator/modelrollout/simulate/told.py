@@ -4,8 +4,9 @@ from typing import Any
 
 from modelrollout.domain.analysis import AnalysisSettings, Mode
 from modelrollout.domain.metrics import Kind, Source
+from modelrollout.simulate.own_metrics import gauges
 from modelrollout.simulate.rollout import Ending
-from modelrollout.simulate.scenario import Scenario, Version
+from modelrollout.simulate.scenario import Lognormal, Rate, Scenario, Version
 from modelrollout.simulate.study import CONFIDENCE, Runs, Spread, Study, upper_bound
 from modelrollout.simulate.tables import Page, Table, number_text, per_cent, seconds_text
 
@@ -28,9 +29,9 @@ def told(study: Study) -> Page:
 
 
 def version_text(version: Version) -> str:
-    if version.latency is None:
-        return f"errors {per_cent(version.error_rate)}"
-    return f"errors {per_cent(version.error_rate)}, latency {1000 * version.latency.median:.4g} ms"
+    latency = [] if version.latency is None else [_value_text("latency", version.latency)]
+    own = [_value_text(name, value) for name, value in version.own]
+    return ", ".join([f"errors {per_cent(version.error_rate)}", *latency, *own])
 
 
 def difference_text(version: Version, stable: Version) -> str:
@@ -39,8 +40,15 @@ def difference_text(version: Version, stable: Version) -> str:
         return "like stable"
     told = [f"errors {per_cent(version.error_rate)}"] if version.error_rate != stable.error_rate else []
     if version.latency is not None and version.latency != stable.latency:
-        told.append(f"latency {1000 * version.latency.median:.4g} ms")
+        told.append(_value_text("latency", version.latency))
+    told += [_value_text(name, value) for name, value in version.own if value != stable.of(name)]
     return ", ".join(told)
+
+
+def _value_text(name: str, value: Rate | Lognormal) -> str:
+    if isinstance(value, Lognormal):
+        return f"{name} {1000 * value.median:.4g} ms"
+    return f"{name} {per_cent(value.bad)}"
 
 
 def _remarks(study: Study, settings: AnalysisSettings) -> list[str]:
@@ -56,7 +64,9 @@ def _remarks(study: Study, settings: AnalysisSettings) -> list[str]:
         metric.kind is Kind.HISTOGRAM and metric.required_for_advance for metric in settings.metrics
     ):
         found.append("Without latency series latency is never proven, so the deadline decides each step.")
-    if settings.source is Source.GATEWAY and any(m.edges or m.slo for m in settings.metrics):
+    if left_out := gauges(study.desired):
+        found.append(f"Left out, for a gauge's values cannot be drawn: {', '.join(left_out)}.")
+    if settings.source is Source.GATEWAY and any(metric.bounds for metric in settings.metrics):
         found.append("The gateway is taken to have a bucket for each edge and slo of analysis.metrics.")
     return found
 
@@ -203,8 +213,15 @@ def _spread_document(spread: Spread | None) -> dict[str, float] | None:
 
 def _version_document(version: Version) -> dict[str, Any]:
     latency = version.latency
-    told = None if latency is None else {"medianSeconds": latency.median, "sigma": latency.sigma}
-    return {"errorRate": version.error_rate, "latency": told}
+    told = None if latency is None else _value_document(latency)
+    own = {name: _value_document(value) for name, value in version.own}
+    return {"errorRate": version.error_rate, "latency": told} | ({"metrics": own} if own else {})
+
+
+def _value_document(value: Rate | Lognormal) -> dict[str, float]:
+    if isinstance(value, Lognormal):
+        return {"medianSeconds": value.median, "sigma": value.sigma}
+    return {"rate": value.bad, "countedShare": value.counted}
 
 
 def _scenario_document(scenario: Scenario) -> dict[str, Any]:

@@ -4,15 +4,15 @@ Requests come independently at a constant rate (Poisson), each goes to the candi
 version's rate and takes as long as its version takes. Drawn are the counts of a span, never single requests.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import inf
 from random import Random
 
 from modelrollout.domain.polls import Poll
 from modelrollout.domain.service_errors import ServiceWindows
 from modelrollout.simulate.chance import binomial, poisson, shared_out
+from modelrollout.simulate.own_metrics import Drawn, OwnMetric, bucket_shares
 from modelrollout.simulate.scenario import Scenario, Version
 from modelrollout.simulate.scraped import Scraped
 
@@ -40,9 +40,17 @@ class Traffic:
     """From `begin` on, in seconds; nothing is counted before."""
 
     def __init__(
-        self, scenario: Scenario, *, candidate: str, bounds: tuple[float, ...] | None, begin: float, rng: Random
+        self,
+        scenario: Scenario,
+        *,
+        candidate: str,
+        bounds: tuple[float, ...] | None,
+        own: Sequence[OwnMetric] = (),
+        begin: float,
+        rng: Random,
     ) -> None:
-        self.scraped = Scraped(bounds)
+        self._own = Drawn(own, (scenario.stable, scenario.tested), rng)
+        self.scraped = Scraped(bounds, beside=self._own.queries, histograms=self._own.histograms)
         self.answered = Answered()
         self.turns_at = inf
         self._scenario = scenario
@@ -52,7 +60,7 @@ class Traffic:
         self._next_scrape = begin + rng.random() * scenario.scrape
         self._shares: tuple[Share, ...] = ()
         self._buckets: Mapping[Version, list[float]] = {
-            version: _bucket_shares(version, bounds) for version in {scenario.stable, scenario.tested}
+            version: bucket_shares(version.latency, bounds) for version in {scenario.stable, scenario.tested}
         }
 
     def to(self, at: float) -> None:
@@ -100,6 +108,7 @@ class Traffic:
                 chances = self._buckets[version]
                 buckets = shared_out(self._rng, requests, chances) if chances else []
                 self.scraped.add(target, share.revision, good=requests - bad, bad=bad, buckets=buckets)
+                self._own.draw(self.scraped, (target, share.revision), version, requests)
                 if share.revision == self._candidate:
                     self._note(begin, end, requests, bad)
 
@@ -111,11 +120,3 @@ class Traffic:
             # The earliest of `bad` moments, each anywhere in the span.
             earliest = begin + (end - begin) * (1 - self._rng.random() ** (1 / bad))
             answered.first_bad = earliest if answered.first_bad is None else min(answered.first_bad, earliest)
-
-
-def _bucket_shares(version: Version, bounds: tuple[float, ...] | None) -> list[float]:
-    """The share of answers in each bucket alone, the one up to +Inf last."""
-    if bounds is None or version.latency is None:
-        return []
-    below = [0.0, *(version.latency.below(bound) for bound in (*bounds, inf))]
-    return [high - low for low, high in pairwise(below)]

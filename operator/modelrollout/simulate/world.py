@@ -18,7 +18,7 @@ from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import EMPTY
 from modelrollout.domain.intent import Intent
-from modelrollout.domain.metrics import Kind, Source
+from modelrollout.domain.metrics import LATENCY, Source
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName
 from modelrollout.domain.observed import Autoscaler, Observed, Pod, Workload
 from modelrollout.domain.plan import (
@@ -39,6 +39,7 @@ from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.revision import Snapshot
 from modelrollout.domain.traffic import RouteSeen
 from modelrollout.simulate.before import history_of
+from modelrollout.simulate.own_metrics import gauges, own_metrics, without
 from modelrollout.simulate.scenario import GATEWAY_BOUNDS, SERVER_BOUNDS, Scenario
 from modelrollout.simulate.traffic import Share, Traffic
 
@@ -62,6 +63,7 @@ class World:
     """One rollout of `desired` over a stable revision. `now` is in unix seconds."""
 
     def __init__(self, desired: ModelDeployment, scenario: Scenario, rng: Random) -> None:
+        desired = without(desired, gauges(desired))
         self.now = EPOCH.timestamp()
         self.intent = Intent(stable=STABLE, since=_LONG_AGO, router=str(desired.traffic.router), attempt=1)
         self.evidence: Evidence | None = None
@@ -82,6 +84,7 @@ class World:
             scenario,
             candidate=self._candidate,
             bounds=bounds_of(scenario, desired.analysis),
+            own=own_metrics(desired, scenario),
             begin=self.now - HISTORY,
             rng=rng,
         )
@@ -255,12 +258,12 @@ class World:
 
 def bounds_of(scenario: Scenario, settings: AnalysisSettings) -> tuple[float, ...] | None:
     """Bounds of the latency series: those of the series that are read, and the edges that the spec names."""
-    if scenario.stable.latency is None or not any(metric.kind is Kind.HISTOGRAM for metric in settings.metrics):
+    latency = next((metric for metric in settings.metrics if metric.name == LATENCY), None)
+    if scenario.stable.latency is None or latency is None:
         return None
-    default = GATEWAY_BOUNDS if settings.source is Source.GATEWAY else SERVER_BOUNDS
-    named = {edge for metric in settings.metrics for edge in metric.edges or ()}
-    named |= {metric.slo.within for metric in settings.metrics if metric.slo}
-    return tuple(sorted({*(scenario.bounds or default), *named}))
+    of_gateway = GATEWAY_BOUNDS.get(scenario.gateway, SERVER_BOUNDS)
+    default = of_gateway if settings.source is Source.GATEWAY else SERVER_BOUNDS
+    return tuple(sorted({*(scenario.bounds or default), *latency.bounds}))
 
 
 def _moment(seconds: float) -> datetime:
