@@ -1,7 +1,11 @@
-"""Each preset against a scrape typed from its runtime's or gateway's documentation: right counts, nobody else's."""
+"""Each preset against a scrape typed from its runtime's or gateway's documentation: right counts, nobody else's.
+
+And against scrapes recorded from real servers, in `expositions`: what was sent is what is counted.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import promql_parser
 import pytest
@@ -230,6 +234,7 @@ RUNTIMES = {
             'ray_serve_num_http_requests_total{application="app",method="POST",route="/",status_code="200"}': 40,
             'ray_serve_num_http_requests_total{application="app",method="POST",route="/",status_code="500"}': 1,
             'ray_serve_num_http_requests_total{application="",method="GET",route="/-/healthz",status_code="503"}': 1,
+            'ray_serve_num_http_requests_total{application="",method="GET",route="",status_code="404"}': 1,
             'ray_serve_http_request_latency_ms_bucket{application="app",route="/",status_code="200",le="100"}': 4,
             'ray_serve_http_request_latency_ms_bucket{application="app",route="/",status_code="200",le="+Inf"}': 5,
         },
@@ -237,6 +242,7 @@ RUNTIMES = {
         bad={'ray_serve_num_http_requests_total{application="app",method="POST",route="/",status_code="500"}': 5},
         aside={
             'ray_serve_num_http_requests_total{application="",method="GET",route="/-/healthz",status_code="503"}': 60,
+            'ray_serve_num_http_requests_total{application="",method="GET",route="",status_code="404"}': 60,
             'ray_serve_http_request_latency_ms_bucket{application="app",route="/",status_code="200",le="100"}': 8,
             'ray_serve_http_request_latency_ms_bucket{application="app",route="/",status_code="200",le="+Inf"}': 10,
         },
@@ -404,6 +410,59 @@ def test_a_servers_scrape_is_counted_per_revision(name: str) -> None:
 def _counts_apart(preset: SeriesPreset) -> bool:
     """Whether a bad request raises the total by itself: then the total of the scrape has them in it already."""
     return preset.errors is not None or not preset.counts_errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What the preset is to count of a recorded scrape; its file says what was sent."""
+
+    n: float
+    x: float
+    slow: tuple[tuple[float, float, float], ...] = ()
+    """(edge in seconds, slower ones, all) of the latency histogram."""
+
+
+RECORDED = {
+    # 20 good, 9 the client's fault, 6 slow, 4 to a path that is not there; 5 raised, 2 ran out of time.
+    "bentoml": Recorded(n=20 + 9 + 6 + 4 + 5 + 2, x=5 + 2, slow=((0.5, 6 + 2, 46), (1.0, 2, 46))),
+    # 23 good, 4 the client's fault, 6 slow; 5 raised, 3 answered 503, 2 ran out of time.
+    "rayserve": Recorded(n=23 + 4 + 6 + 5 + 3 + 2, x=5 + 3 + 2, slow=((0.5, 6 + 2, 43), (1.0, 2, 43))),
+    # Neither the 3 that raised in preprocess nor those that were no JSON; and no failures.
+    "kserve-python": Recorded(n=20 + 5 + 4 + 6 + 2, x=0, slow=((0.5, 6, 37), (0.75, 0, 37))),
+    # Failures are those that raised; 11 TritonErrors are successes, and 6 that found the queue full nothing at all.
+    "triton": Recorded(n=20 + 3 + 11 + 6 + 2 + 2, x=3),
+    # Those that found the queue full are requests, too; 5 raised, 5 answered 5xx, one ran out of time.
+    "torchserve": Recorded(n=20 + 5 + 3 + 2 + 4 + 6 + 1 + 8, x=5 + 5 + 1 + 5),
+}
+
+
+def recorded(name: str, labels: Mapping[str, str]) -> Scraped:
+    text = (Path(__file__).parent / "expositions" / f"{name}.txt").read_text(encoding="utf-8")
+    before, after = text.split("# Scrape 1\n")[1].split("# Scrape 2\n")
+    return Scraped(labels=labels, before=f"{before}up 1", after=f"{after}up 1")
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_scrape_is_counted_as_it_was_sent(name: str) -> None:
+    expected, preset = RECORDED[name], presets()[name]
+    block = block_of(preset, recorded(name, {"namespace": "shop", "pod": "sentiment-new-0", "job": "models"}))
+    arms = plan_of(preset).arms
+    assert block.errors(arms) == Tally(x_canary=expected.x, n_canary=expected.n)
+    for edge, slower, requests in expected.slow:
+        assert slower_than(block.buckets("latency", arms.candidate, None), edge) == (slower, requests), edge
+
+
+def test_a_recorded_scrape_of_envoy_gateway_is_counted_as_it_was_sent() -> None:
+    preset = presets()["envoy-gateway"]
+    block = block_of(
+        preset, recorded("envoy-gateway", {"namespace": "infra", "pod": "envoy-0", "instance": "a", "job": "b"})
+    )
+    arms = plan_of(preset).arms
+    # 20 good, 6 the client's fault, 6 slow; 8 answered 5xx, 2 ran out of time, 3 lost their connection.
+    assert block.errors(arms) == Tally(x_canary=8 + 2 + 3, n_canary=20 + 6 + 6 + 8 + 2 + 3, x_stable=0, n_stable=20)
+    assert slower_than(block.buckets("latency", arms.candidate, None), 0.5) == (6, 20 + 6 + 6 + 8)
+    assert slower_than(block.buckets("latency", arms.candidate, None), 1.0) == (0, 20 + 6 + 6 + 8)
+    assert slower_than(block.buckets("latency", arms.stable, None), 0.5) == (0, 20)
 
 
 @pytest.mark.parametrize("name", GATEWAYS)
