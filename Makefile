@@ -53,6 +53,7 @@ e2e: setup ## the whole on a real cluster: kubelet, Traefik, Prometheus, model s
 
 goldens: setup ## rewrite what is rendered; the diff is the review
 	python -m tests.render.write_goldens
+	python -m tests.explain.write_golden
 	python -m tests.chart.write_snapshots
 
 generate: setup ## rewrite manifests/, the chart's CRD copy and docs/reference/

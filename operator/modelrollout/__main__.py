@@ -37,6 +37,7 @@ from modelrollout.controller.workers import Workers
 from modelrollout.domain.conditions import Remark
 from modelrollout.domain.model_deployment import Key, ModelDeployment, RouterName
 from modelrollout.errors import RolloutError
+from modelrollout.explain import command as explain
 from modelrollout.measure.instruments import Instruments, gateways
 from modelrollout.measure.prober import PrometheusProber
 from modelrollout.measure.provider_settings import ProviderSettings
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("run", help="run the operator; its settings are MODELROLLOUT_* environment variables")
     simulate.add_to(commands, _prepared, gateways())
     replay.add_to(commands)
+    explain.add_to(commands)
     try:
         given = parser.parse_args(arguments)
     except SystemExit as left:

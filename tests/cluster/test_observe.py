@@ -84,7 +84,7 @@ def _seen(
 def _evidence_map(evidence: Evidence, **annotations: str) -> dict[str, Any]:
     text = json.dumps(to_document(evidence))
     live = an_object(name=f"{NAME}-evidence", owner=owned_by(), data={EVIDENCE_KEY: text})
-    live["metadata"]["annotations"] = annotations or dict(checkpoint.annotations(evidence))
+    live["metadata"]["annotations"] = annotations or dict(checkpoint.annotations(evidence, text))
     return live
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from modelrollout.decide.analysis_status import MOST_PARTS
 from modelrollout.decide.plan import plan
 from modelrollout.decide.report import changes, status_of
 from modelrollout.domain.analysis import Mode
 from modelrollout.domain.conditions import Reason, Remark
+from modelrollout.domain.evidence import Replay
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent import Aborted, Intent
 from modelrollout.domain.intent_document import intent_from, timestamp
@@ -297,3 +299,30 @@ def test_as_a_step_begins_its_figures_are_told_at_once_and_then_wait_for_a_check
     assert reported(later)["analysis"] == first["analysis"]
     next_step = a_rollout(30, status=Fragment.of(first))
     assert reported(replace(next_step, evidence=evidence_of(next_step)))["analysis"]["step"] == 2
+
+
+def test_status_keeps_what_lost_evidence_is_gathered_again_from_as_long_as_that_is_short() -> None:
+    observed = a_rollout(10)
+    first = reported(replace(observed, evidence=evidence_of(observed)))
+    assert [each["weight"] for each in first["analysis"]["recovery"]["steps"]] == [10]
+    long = evidence_of(observed, parts_started=MOST_PARTS + 1)
+    assert "recovery" not in reported(replace(observed, evidence=long))["analysis"]
+
+
+def test_while_evidence_is_gathered_again_status_keeps_what_it_knows_of_it() -> None:
+    observed = a_rollout(10)
+    first = reported(replace(observed, evidence=evidence_of(observed)))
+    replay = Replay(ahead=(), until=None, saved=None)
+    again = evidence_of(observed, step=2, replay=replay)
+    later = reported(replace(observed, status=Fragment.of(first), evidence=again))
+    assert later["analysis"] == first["analysis"]
+    assert "read again from the metrics" in later["message"]
+
+
+def test_that_evidence_was_restarted_is_announced_once() -> None:
+    observed = a_rollout(10)
+    before = reported(replace(observed, evidence=evidence_of(observed)))
+    changed = evidence_of(observed, restarted_at=observed.intent.since.timestamp())  # type: ignore[union-attr]
+    after = reported(replace(observed, evidence=changed))
+    assert [each.reason for each in changes(Fragment.of(before), Fragment.of(after))] == ["EvidenceRestarted"]
+    assert changes(Fragment.of(after), Fragment.of(after)) == ()

@@ -36,6 +36,7 @@ chaos = st.one_of(
     st.tuples(st.just("pause"), st.booleans()),
     st.tuples(st.just("command"), st.sampled_from(["abort", "promote", "advance", "retry", "pause", "resume", "undo"])),
     st.tuples(st.just("lose child"), st.integers(0, 3)),
+    st.tuples(st.just("lose evidence"), st.booleans()),
 )
 
 
@@ -92,6 +93,10 @@ def happens(world: World, event: tuple[str, object], views: dict[int, object]) -
             revision = world.intent.candidate or world.intent.stable or "none"
             world.command = f"{action}:{revision}:{world.writes}"
             world.version += 1
+        case ("lose evidence", bool(samples)):
+            world.lose_evidence()
+            if samples:
+                world.samples_since = world.now.timestamp()
         case ("lose child", int(index)):
             names = sorted(world.workloads)
             if names and not (world.route or {}).get(names[index % len(names)], 0):
@@ -235,6 +240,47 @@ def test_killed_at_any_write_the_rollout_ends_as_it_would_have(at: int, good: bo
     comes_to_rest(world)
     assert (world.intent.stable == world.spec.revision) is good
     assert [weight for _, _, weight in world.raised] == ([10, 50, 100] if good else [10])
+
+
+@settings(max_examples=60, deadline=None)
+@given(lost=st.lists(st.tuples(st.floats(1, 120), st.booleans()), min_size=1, max_size=4), good=st.booleans())
+def test_without_its_evidence_the_rollout_ends_as_it_would_have(lost: list[tuple[float, bool]], good: bool) -> None:
+    world = a_world((10, 50))
+    world.settle(seconds=60)
+    asks(world, "2")
+    world.traits[world.spec.revision] = Traits(regressed=not good)
+    for wait, samples in lost:
+        world.settle(seconds=wait)
+        happens(world, ("lose evidence", samples), {})
+    world.settle(seconds=1200)
+    world.check()
+    comes_to_rest(world)
+    assert (world.intent.stable == world.spec.revision) is good
+    assert [weight for _, _, weight in world.raised] == ([10, 50, 100] if good else [10])
+
+
+def test_lost_evidence_is_whole_again_where_the_samples_are_there_and_goes_on_where_they_are_not() -> None:
+    for samples, restarted in ((False, False), (True, True)):
+        world = a_world((10, 50))
+        world.settle(seconds=60)
+        asks(world, "2")
+        while world.intent.weight < 50:
+            world.settle(seconds=1)
+        world.settle(seconds=8)
+        before = world.memory[0]
+        happens(world, ("lose evidence", samples), {})
+        world.settle(seconds=1)
+        after = world.memory[0]
+        assert (after.restarted_at is not None) is restarted
+        assert after.replay is None
+        assert after.entered == before.entered
+        if not restarted:
+            assert before.block_seq > before.polls, "a step lies behind"
+            assert after.block_seq - before.block_seq == after.polls - before.polls
+            assert after.requests.n_canary == 50 * after.block_seq
+        world.settle(seconds=900)
+        comes_to_rest(world)
+        assert [weight for _, _, weight in world.raised] == [10, 50, 100]
 
 
 @settings(max_examples=60, deadline=None)

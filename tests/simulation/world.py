@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from modelrollout.decide.plan import plan
+from modelrollout.decide.recovery import checked
 from modelrollout.decide.report import status_of
 from modelrollout.decide.service_burn import looked as looked_at_service
+from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.conditions import Reason, Remark
 from modelrollout.domain.evidence import Evidence, RegressionFound, StableBefore
 from modelrollout.domain.fragment import EMPTY, Fragment
@@ -21,6 +23,7 @@ from modelrollout.domain.intent import Intent
 from modelrollout.domain.intent_document import intent_from
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.observed import Autoscaler, Observed, Pod, Workload
+from modelrollout.domain.parse import analysis_settings
 from modelrollout.domain.plan import (
     Action,
     ApplyWorkload,
@@ -107,6 +110,8 @@ class World:
     burns: bool = False
     """All revisions together fail far more than any SLO allows."""
     service_looks: int = 0
+    samples_since: float = 0.0
+    """What was scraped before is gone; unix seconds."""
     router_answers: bool = True
     memory: dict[int, Evidence] = field(default_factory=dict)
     """Each worker's evidence; lost when it is killed."""
@@ -152,6 +157,11 @@ class World:
     def ready(self, revision: str) -> int:
         workload = self.workloads.get(revision)
         return sum(pod.ready for pod in self.pods_of(workload)) if workload else 0
+
+    def lose_evidence(self) -> None:
+        """Somebody deletes the ConfigMap, and every operator is restarted."""
+        self.checkpoint = self.checkpointed_at = None
+        self.memory.clear()
 
     # ------------------------------------------------------------------ what a worker sees
 
@@ -358,16 +368,28 @@ class World:
             evidence = replace(evidence, service=service)
         if not action.polls:
             return evidence
-        last = action.polls[-1]
+        settings = analysis_settings(self.intent.analysis)
+        for at in action.polls:
+            evidence = self._polled(evidence, settings, at)
+        return evidence
+
+    def _polled(self, evidence: Evidence, settings: AnalysisSettings, last: float) -> Evidence:
+        if not self.metrics_answer and evidence.replay is not None:
+            return replace(evidence, faults=(("requests", DOWN),))
         if not self.metrics_answer:
-            return replace(evidence, last_eval=last, polls=evidence.polls + len(action.polls), data_ok=False)
+            return replace(evidence, last_eval=last, polls=evidence.polls + 1, data_ok=False)
+        if last < self.samples_since:
+            grown = replace(evidence, last_eval=last, polls=evidence.polls + 1, block_start=last)
+            return checked(grown, settings)
         traits = self.traits_of(evidence.candidate)
         found = RegressionFound(metric="errors", edge=None, at=last, log_evidence=6.0) if traits.regressed else None
         tally = Tally(n_canary=50, n_stable=450, x_canary=25 if traits.regressed else 0)
-        return replace(
+        grown = replace(
             evidence,
+            faults=(),
             last_eval=last,
-            polls=evidence.polls + len(action.polls),
+            block_start=last,
+            polls=evidence.polls + 1,
             data_ok=True,
             last_data_at=last,
             block_seq=evidence.block_seq + 1,
@@ -375,6 +397,7 @@ class World:
             step_requests=evidence.step_requests + tally,
             regression=found,
         )
+        return checked(grown, settings)
 
     def _save(self, evidence: Evidence) -> None:
         self.checkpoint, self.checkpointed_at = evidence, self.now

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 
 from modelrollout import names
 from modelrollout.cluster.kinds import Live
-from modelrollout.decide.evidence_document import from_document
+from modelrollout.decide.evidence_document import checksum, from_document
 from modelrollout.domain.evidence import Evidence
 from modelrollout.render.templates import EVIDENCE_KEY
 
 CHECKPOINT_EVAL = f"{names.GROUP}/checkpoint-eval"
+CHECKSUM = f"{names.GROUP}/checksum"
 
 
-def annotations(evidence: Evidence) -> Mapping[str, str]:
-    """What the writer puts beside the document; repr keeps the float to the last bit."""
-    return {} if evidence.last_eval is None else {CHECKPOINT_EVAL: repr(evidence.last_eval)}
+def annotations(evidence: Evidence, text: str) -> Mapping[str, str]:
+    """What the writer puts beside the document's text; repr keeps the float to the last bit."""
+    told = {CHECKSUM: checksum(text)}
+    return told if evidence.last_eval is None else told | {CHECKPOINT_EVAL: repr(evidence.last_eval)}
 
 
 def last_poll_written(live: Live) -> float | None:
@@ -33,8 +35,10 @@ def last_poll_written(live: Live) -> float | None:
 
 
 def read_evidence(live: Live) -> Evidence | None:
-    """The evidence as it was written; None where it cannot be read: it is begun afresh, never guessed at."""
+    """The evidence as it was written; None where it cannot be read or was changed: never guessed at."""
     try:
-        return from_document(json.loads(live["data"][EVIDENCE_KEY]))
+        text = live["data"][EVIDENCE_KEY]
+        written = (live["metadata"].get("annotations") or {}).get(CHECKSUM)
+        return from_document(json.loads(text)) if written in (None, checksum(text)) else None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

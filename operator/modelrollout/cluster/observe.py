@@ -146,7 +146,8 @@ def _evidence(
     remembered = evidence_of(uid)
     if live is None:
         return remembered, None
-    return remembered or read_evidence(live), last_poll_written(live)
+    evidence = remembered or read_evidence(live)
+    return evidence, None if evidence is None else last_poll_written(live)
 
 
 def _conflict(

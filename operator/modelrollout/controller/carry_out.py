@@ -172,7 +172,8 @@ class _Hand:
 
     async def _checkpoint(self, evidence: Evidence) -> bool:
         document = Fragment.of(to_document(evidence))
-        manifest = self.ports.templates.evidence(self._owner, self.observed.key, document, annotations(evidence))
+        beside = annotations(evidence, document.text)
+        manifest = self.ports.templates.evidence(self._owner, self.observed.key, document, beside)
         _, written = await self._ensure(manifest)
         return written
 

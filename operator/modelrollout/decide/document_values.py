@@ -4,6 +4,8 @@ import struct
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 
+from modelrollout.domain.tally import Tally
+
 
 def vector_out(vector: Sequence[float]) -> str:
     return b64encode(struct.pack(f"<{len(vector)}d", *vector)).decode()
@@ -46,3 +48,17 @@ def whole(value: object) -> int:
 
 def optional(value: object) -> float | None:
     return None if value is None else number(value)
+
+
+def pair_in(row: object) -> tuple[float, float]:
+    first, second = rows(row)
+    return number(first), number(second)
+
+
+def tally_out(tally: Tally) -> list[float]:
+    return [tally.x_canary, tally.n_canary, tally.x_stable, tally.n_stable]
+
+
+def tally_in(row: object) -> Tally:
+    xc, nc, xs, ns = (number(each) for each in rows(row))
+    return Tally(x_canary=xc, n_canary=nc, x_stable=xs, n_stable=ns)

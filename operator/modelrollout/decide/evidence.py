@@ -15,7 +15,7 @@ from modelrollout.decide.counted import counted
 from modelrollout.decide.growth import ALL, LONG_STEP, fresh_tests, grown, with_new_part
 from modelrollout.decide.increments import spacing
 from modelrollout.domain.analysis import AnalysisSettings, Mode
-from modelrollout.domain.evidence import Evidence, MetricEvidence, Scatter
+from modelrollout.domain.evidence import Evidence, MetricEvidence, Scatter, StepEntered
 from modelrollout.domain.metrics import Kind, MetricSettings
 from modelrollout.domain.polls import BAD, IN_FLIGHT, REQUESTS, TARGETS, Arms, Poll, ProviderFault
 from modelrollout.domain.tally import NO_REQUESTS
@@ -24,6 +24,8 @@ DEFAULT_SCRAPE_INTERVAL = 15.0
 PROBING_POLLS = 5
 PROBING_PERIOD = 1.0
 OLDEST_BLOCK = 3600.0
+ASK_AGAIN = 5.0
+"""Seconds after a replay went without an answer."""
 
 
 def begin(
@@ -112,8 +114,17 @@ def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, wei
         in_flight=NO_REQUESTS,
         off_split=0,
         spans=(),
+        entered=_entered(evidence, StepEntered(step=step, weight=weight, at=at)),
     )
     return with_new_part(entered, at) if is_compared(entered, settings) else entered
+
+
+def _entered(evidence: Evidence, step: StepEntered) -> tuple[StepEntered, ...]:
+    """With the end of the step that is left: after its last poll it has counted nothing."""
+    if not evidence.entered:
+        return (step,)
+    last = evidence.step_at if evidence.last_eval is None else evidence.last_eval
+    return (*evidence.entered[:-1], replace(evidence.entered[-1], until=last), step)
 
 
 def period(evidence: Evidence, settings: AnalysisSettings, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL) -> float:
@@ -137,15 +148,17 @@ def polls_due(
 ) -> tuple[float, ...]:
     """Times of the grid that are due and not yet asked, in order; after a restart all that were missed.
 
-    While the period may still change, one at a time: a replay must see the grid of the live run.
+    While the period may still change, one at a time: a replay must see the grid of the live run. Of a step that is
+    being replayed only those of the live run, and after a fault not at once.
     """
-    if not is_watched(evidence, settings):
+    if not is_watched(evidence, settings) or now < _not_before(evidence):
         return ()
+    ends = inf if evidence.replay is None or evidence.replay.until is None else evidence.replay.until
     step = period(evidence, settings, scrape_interval)
     most = limit if settings.poll is not None or evidence.scrape_interval is not None else 1
     due: list[float] = []
     at = _next_time(evidence, step)
-    while len(due) < most and at + lag <= now:
+    while len(due) < most and at + lag <= now and at <= ends:
         due.append(at)
         at = round(at + step, 3)
     return tuple(due)
@@ -162,7 +175,16 @@ def next_poll(
     """When to wake for the next poll: never before `now`, infinity where nothing is counted."""
     if not is_watched(evidence, settings):
         return inf
-    return max(now, _next_time(evidence, period(evidence, settings, scrape_interval)) + lag)
+    return max(now, _not_before(evidence), _next_time(evidence, period(evidence, settings, scrape_interval)) + lag)
+
+
+def _not_before(evidence: Evidence) -> float:
+    return evidence.replay.asked_at + ASK_AGAIN if evidence.replay is not None and evidence.faults else -inf
+
+
+def has_polls_left(evidence: Evidence, settings: AnalysisSettings, until: float | None) -> bool:
+    """Whether the grid has a time after the last poll and up to `until`; None: it goes on."""
+    return until is None or _next_time(evidence, period(evidence, settings)) <= until
 
 
 def _next_time(evidence: Evidence, step: float) -> float:
@@ -183,7 +205,7 @@ def absorb(evidence: Evidence, settings: AnalysisSettings, poll: Poll, arms: Arm
     since = evidence.step_at if evidence.last_eval is None else evidence.last_eval
     if not is_watched(evidence, settings) or poll.at <= since:
         return evidence
-    noted = _noted(evidence, poll)
+    noted = noted_only(evidence, poll)
     if not isinstance(poll.answers.get(REQUESTS), tuple) or isinstance(poll.answers.get(BAD), ProviderFault):
         return noted
     noted = replace(noted, scrape_interval=noted.scrape_interval or _interval(poll))
@@ -209,7 +231,7 @@ def _is_answered(metric: MetricSettings, poll: Poll) -> bool:
     return of_errors or (bool(parts) and all(isinstance(answer, tuple) for answer in parts))
 
 
-def _noted(evidence: Evidence, poll: Poll) -> Evidence:
+def noted_only(evidence: Evidence, poll: Poll) -> Evidence:
     """The clocks of a poll, whatever it answered."""
     answers = sorted(poll.answers.items())
     faults = tuple((name, a) for name, a in answers if isinstance(a, ProviderFault) and name != IN_FLIGHT)

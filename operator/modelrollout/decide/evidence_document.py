@@ -5,6 +5,7 @@ with as many digits as it takes to read the same float again. A document of anot
 refused, never guessed at: begin afresh, or replay. What an older document does not have begins empty.
 """
 
+import hashlib
 import struct
 from collections.abc import Mapping
 from dataclasses import fields
@@ -14,56 +15,73 @@ from modelrollout.decide.document_values import (
     mapping,
     number,
     optional,
+    pair_in,
     rows,
+    tally_in,
+    tally_out,
     text,
     vector_in,
     vector_out,
     whole,
 )
+from modelrollout.decide.limits_document import (
+    fired_in,
+    limit_out,
+    limits_in,
+    scatter_in,
+    service_in,
+    service_out,
+    span_in,
+)
 from modelrollout.domain.evidence import (
     Evidence,
     GaugeEvidence,
-    GuardrailFired,
-    LimitEvidence,
     MetricEvidence,
     RegressionFound,
-    Scatter,
-    Span,
     StableBefore,
+    StepEntered,
     TestEvidence,
 )
-from modelrollout.domain.metrics import ERRORS, Kind
+from modelrollout.domain.metrics import Kind
 from modelrollout.domain.polls import FaultKind, ProviderFault
-from modelrollout.domain.service_errors import ServiceErrors, ServiceWindows, WindowCount
-from modelrollout.domain.tally import Block, Tally
+from modelrollout.domain.tally import Block
 
 SCHEMA = 1
+_UNSTORED = ("preflight", "replay")
 
 Document = dict[str, object]
 
 
 def to_document(evidence: Evidence) -> Document:
     document: Document = {"schema": SCHEMA}
-    document.update({each.name: getattr(evidence, each.name) for each in fields(evidence) if each.name != "preflight"})
+    document.update(
+        {each.name: getattr(evidence, each.name) for each in fields(evidence) if each.name not in _UNSTORED}
+    )
     document["carried"] = [list(row) for row in evidence.carried]
     document["metrics"] = [_metric_out(metric) for metric in evidence.metrics]
-    document["requests"] = _tally_out(evidence.requests)
-    document["step_requests"] = _tally_out(evidence.step_requests)
+    document["requests"] = tally_out(evidence.requests)
+    document["step_requests"] = tally_out(evidence.step_requests)
     before = evidence.before
     document["before"] = None if before is None else [before.requests, before.bad, before.seconds]
     document["pod_load"] = list(evidence.pod_load)
-    document["in_flight"] = _tally_out(evidence.in_flight)
-    document["recent"] = [[b.seq, b.start, b.end, b.weight, _tally_out(b.errors)] for b in evidence.recent]
+    document["in_flight"] = tally_out(evidence.in_flight)
+    document["recent"] = [[b.seq, b.start, b.end, b.weight, tally_out(b.errors)] for b in evidence.recent]
     document["faults"] = [[name, f.kind.value, f.message, f.permanent] for name, f in evidence.faults]
     found = evidence.regression
     document["regression"] = None if found is None else [found.metric, found.edge, found.at, found.log_evidence]
-    document["limits"] = [_limit_out(limit) for limit in evidence.limits]
+    document["limits"] = [limit_out(limit) for limit in evidence.limits]
     fired = evidence.guardrail
     document["guardrail"] = None if fired is None else [fired.name, fired.at, fired.value, fired.metric, fired.edge]
-    document["spans"] = [[span.start, span.end, _tally_out(span.errors)] for span in evidence.spans]
-    document["service"] = None if evidence.service is None else _service_out(evidence.service)
+    document["spans"] = [[span.start, span.end, tally_out(span.errors)] for span in evidence.spans]
+    document["service"] = None if evidence.service is None else service_out(evidence.service)
     document["queries"] = [list(row) for row in evidence.queries]
+    document["entered"] = [[each.step, each.weight, each.at, each.until] for each in evidence.entered]
     return document
+
+
+def checksum(text: str) -> str:
+    """Of a document as it is written, so that what was changed by hand or cut short is not taken for evidence."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def from_document(document: Mapping[str, object]) -> Evidence:
@@ -97,8 +115,8 @@ def _read(d: Mapping[str, object]) -> Evidence:
         block_start=number(d["block_start"]),
         carried=tuple((text(a), text(b), number(n)) for a, b, n in map(rows, rows(d["carried"]))),
         metrics=tuple(_metric_in(row) for row in rows(d["metrics"])),
-        requests=_tally_in(d["requests"]),
-        step_requests=_tally_in(d["step_requests"]),
+        requests=tally_in(d["requests"]),
+        step_requests=tally_in(d["step_requests"]),
         recent=tuple(_block_in(row) for row in rows(d["recent"])),
         last_data_at=number(d["last_data_at"]),
         data_ok=d["data_ok"] is True,
@@ -106,16 +124,18 @@ def _read(d: Mapping[str, object]) -> Evidence:
         fault_since=optional(d["fault_since"]),
         fault_seconds=number(d["fault_seconds"]),
         missing_scrapes=whole(d["missing_scrapes"]),
-        pod_load=_pair_in(d.get("pod_load", (0.0, 0.0))),
-        in_flight=_tally_in(d.get("in_flight", (0.0, 0.0, 0.0, 0.0))),
+        pod_load=pair_in(d.get("pod_load", (0.0, 0.0))),
+        in_flight=tally_in(d.get("in_flight", (0.0, 0.0, 0.0, 0.0))),
         off_split=whole(d["off_split"]),
         regression=None if d["regression"] is None else _found_in(d["regression"]),
-        limits=_limits_in(d),
-        guardrail=None if d.get("guardrail") is None else _fired_in(d["guardrail"]),
-        spans=tuple(_span_in(row) for row in rows(d.get("spans", ()))),
+        limits=limits_in(d),
+        guardrail=None if d.get("guardrail") is None else fired_in(d["guardrail"]),
+        spans=tuple(span_in(row) for row in rows(d.get("spans", ()))),
         budget_spent=number(d.get("budget_spent", 0.0)),
-        service=None if d.get("service") is None else _service_in(d["service"]),
+        service=None if d.get("service") is None else service_in(d["service"]),
         queries=tuple((text(a), text(b)) for a, b in map(rows, rows(d["queries"]))),
+        entered=tuple(_entered_in(row) for row in rows(d.get("entered", ()))),
+        restarted_at=optional(d.get("restarted_at")),
     )
 
 
@@ -135,8 +155,8 @@ def _metric_out(metric: MetricEvidence) -> Document:
                 "scatter": [test.scatter.phi, test.scatter.known, test.scatter.tau],
                 "ratio": test.ratio,
                 "interval": vector_out(test.interval),
-                "rollout": _tally_out(test.rollout),
-                "step": _tally_out(test.step),
+                "rollout": tally_out(test.rollout),
+                "step": tally_out(test.step),
             }
             for test in metric.tests
         ],
@@ -182,11 +202,11 @@ def _test_in(test: Mapping[str, object]) -> TestEvidence:
         parts=tuple(vector_in(part) for part in rows(test["parts"])),
         proof=vector_in(test["proof"]),
         proven=test["proven"] is True,
-        scatter=_scatter_in(test.get("scatter", (1.0, False, 0.0))),
+        scatter=scatter_in(test.get("scatter", (1.0, False, 0.0))),
         ratio=optional(test.get("ratio")),
         interval=vector_in(test.get("interval", "")),
-        rollout=_tally_in(test["rollout"]),
-        step=_tally_in(test["step"]),
+        rollout=tally_in(test["rollout"]),
+        step=tally_in(test["step"]),
     )
 
 
@@ -197,7 +217,7 @@ def _block_in(row: object) -> Block:
         start=number(start),
         end=number(end),
         weight=whole(weight),
-        errors=_tally_in(errors),
+        errors=tally_in(errors),
     )
 
 
@@ -217,98 +237,11 @@ def _found_in(row: object) -> RegressionFound:
     )
 
 
-def _limit_out(limit: LimitEvidence) -> Document:
-    return {
-        "metric": limit.metric,
-        "edge": limit.edge,
-        "parts": [vector_out(part) for part in limit.parts],
-        "stable": vector_out(limit.stable),
-        "excused_at": limit.excused_at,
-        "scatter": [limit.scatter.phi, limit.scatter.known, limit.scatter.tau],
-        "rollout": _tally_out(limit.rollout),
-        "step": _tally_out(limit.step),
-    }
-
-
-def _limits_in(d: Mapping[str, object]) -> tuple[LimitEvidence, ...]:
-    """An older document has one of errors, without counts: those of all requests; or none."""
-    if d.get("limits") is not None:
-        return tuple(_limit_in(mapping(row), mapping(row)) for row in rows(d["limits"]))
-    counts = {"rollout": d["requests"], "step": d["step_requests"]}
-    if d.get("limit") is None:
-        return (LimitEvidence(rollout=_tally_in(counts["rollout"]), step=_tally_in(counts["step"])),)
-    limit = mapping(d["limit"])
-    return (_limit_in({"metric": ERRORS, "edge": None, "scatter": (limit["phi"], False, 0.0), **limit}, counts),)
-
-
-def _limit_in(limit: Mapping[str, object], counts: Mapping[str, object]) -> LimitEvidence:
-    return LimitEvidence(
-        metric=text(limit["metric"]),
-        edge=optional(limit["edge"]),
-        parts=tuple(vector_in(part) for part in rows(limit["parts"])),
-        stable=vector_in(limit["stable"]),
-        excused_at=optional(limit["excused_at"]),
-        scatter=_scatter_in(limit["scatter"]),
-        rollout=_tally_in(counts["rollout"]),
-        step=_tally_in(counts["step"]),
-    )
-
-
-def _fired_in(row: object) -> GuardrailFired:
-    name, at, value, *whose = rows(row)
-    metric, edge = whose or (ERRORS, None)
-    return GuardrailFired(name=text(name), at=number(at), value=number(value), metric=text(metric), edge=optional(edge))
-
-
-def _span_in(row: object) -> Span:
-    start, end, errors = rows(row)
-    return Span(start=number(start), end=number(end), errors=_tally_in(errors))
-
-
-def _service_out(service: ServiceErrors) -> list[object]:
-    windows = service.windows
-    counts = [[count.bad, count.total] for count in _counts(windows)] if windows is not None else None
-    return [service.asked_at, service.seen_at, service.burning_since, counts]
-
-
-def _service_in(row: object) -> ServiceErrors:
-    asked, seen, since, counts = rows(row)
-    return ServiceErrors(
-        asked_at=number(asked),
-        seen_at=optional(seen),
-        windows=None if counts is None else _windows_in(counts),
-        burning_since=optional(since),
-    )
-
-
-def _counts(windows: ServiceWindows) -> tuple[WindowCount, ...]:
-    return windows.six_hours, windows.one_hour, windows.thirty_minutes, windows.five_minutes
-
-
-def _windows_in(row: object) -> ServiceWindows:
-    six, one, half, five = (WindowCount(bad=bad, total=total) for bad, total in map(_pair_in, rows(row)))
-    return ServiceWindows(six_hours=six, one_hour=one, thirty_minutes=half, five_minutes=five)
-
-
-def _scatter_in(row: object) -> Scatter:
-    phi, known, tau = rows(row)
-    return Scatter(phi=number(phi), known=known is True, tau=number(tau))
-
-
 def _before_in(row: object) -> StableBefore:
     requests, bad, seconds = rows(row)
     return StableBefore(requests=number(requests), bad=number(bad), seconds=number(seconds))
 
 
-def _pair_in(row: object) -> tuple[float, float]:
-    first, second = rows(row)
-    return number(first), number(second)
-
-
-def _tally_out(tally: Tally) -> list[float]:
-    return [tally.x_canary, tally.n_canary, tally.x_stable, tally.n_stable]
-
-
-def _tally_in(row: object) -> Tally:
-    xc, nc, xs, ns = (number(each) for each in rows(row))
-    return Tally(x_canary=xc, n_canary=nc, x_stable=xs, n_stable=ns)
+def _entered_in(row: object) -> StepEntered:
+    step, weight, at, until = rows(row)
+    return StepEntered(step=whole(step), weight=whole(weight), at=number(at), until=optional(until))

@@ -14,6 +14,9 @@ from modelrollout.domain.analysis import AnalysisSettings, Mode
 from modelrollout.domain.judgement import Action, Figures
 from modelrollout.domain.tally import Tally
 
+REPLAYED = "The rollout's evidence is read again from the metrics; until that is done nothing is decided."
+RESTARTED = "Its evidence was lost and goes on from what status kept."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latest:

@@ -26,6 +26,7 @@ PILING = 2.0
 """Times stable's requests in flight per answered one, from which on proof is too early."""
 LEAST_IN_FLIGHT = 5.0
 """Of the candidate, over about five blocks: less than one at a time is chance."""
+RESTARTED = "EvidenceRestarted"
 _ORDER = (Verdict.FAIL, Verdict.PROVIDER_ERROR, Verdict.NO_DATA, Verdict.LOW_SAMPLE, Verdict.PASS)
 
 
@@ -90,6 +91,21 @@ def uncompared(evidence: Evidence, settings: AnalysisSettings, guardrail: str | 
     )
 
 
+def replayed(evidence: Evidence, settings: AnalysisSettings) -> Judgement:
+    """While lost evidence is gathered again: nothing, and a hold where the metrics do not answer."""
+    failed = bool(evidence.faults)
+    return Judgement(
+        action=Action.HOLD if failed else Action.CONTINUE,
+        reason="noData" if failed else "",
+        cause="providerError" if failed else "",
+        verdict=Verdict.PROVIDER_ERROR if failed else Verdict.LOW_SAMPLE,
+        verdicts=(),
+        culprit="",
+        observed=settings.mode is Mode.OBSERVE,
+        sentence=explain.REPLAYED,
+    )
+
+
 def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, ruling: Ruling) -> Judgement:
     """The ruling with everything a person needs to follow it."""
     counted = tuple(_verdict(evidence, settings, reading, row) for row in reading.stands.metrics)
@@ -127,9 +143,15 @@ def reported(evidence: Evidence, settings: AnalysisSettings, reading: Reading, r
         figures=told_of,
         hold_since=ruling.hold_since,
         flags=_flags(evidence, settings, reading),
-        sentence=explain.sentence(told, settings),
+        sentence=explain.sentence(told, settings) + _restarted(evidence),
         observed=settings.mode is Mode.OBSERVE,
     )
+
+
+def _restarted(evidence: Evidence) -> str:
+    """Said in the step in which it was."""
+    here = evidence.restarted_at is not None and evidence.restarted_at >= evidence.step_at
+    return f" {explain.RESTARTED}" if here else ""
 
 
 def latest(evidence: Evidence) -> explain.Latest:
@@ -168,8 +190,9 @@ def _flags(evidence: Evidence, settings: AnalysisSettings, reading: Reading) -> 
     gauges = tuple(f"GaugeWorse:{name}" for name in reading.worse_gauges)
     short = ("StepTooShort",) if reading.ahead and not reading.ahead.fits else ()
     piling = ("InFlightPiling",) if is_piling(evidence) else ()
+    restarted = (RESTARTED,) if evidence.restarted_at is not None else ()
     service = (service_burn.UNKNOWN,) if reading.service_unknown else ()
-    return unsuitable + unsound + split + confounded + piling + dispersion + gauges + short + service
+    return unsuitable + unsound + split + confounded + piling + dispersion + restarted + gauges + short + service
 
 
 def is_piling(evidence: Evidence) -> bool:

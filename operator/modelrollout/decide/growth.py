@@ -53,12 +53,15 @@ def margin_of(test: TestEvidence, wanted: MetricSettings) -> Margin:
 
 
 def widened(evidence: Evidence, settings: AnalysisSettings, pods: tuple[int, int]) -> Evidence:
-    """The margins widened for this many pods of canary and stable, before the first block and never again."""
+    """The margins widened for this many pods of canary and stable, before the first block and never again.
+
+    In a replay they were widened already, for the pods that there were.
+    """
     spread = settings.pod_spread
 
     def ratio(test: TestEvidence, wanted: MetricSettings) -> float | None:
-        if test.scatter.tau <= 0:
-            return None
+        if test.scatter.tau <= 0 or test.ratio is not None:
+            return test.ratio
         return dispersion.widened(
             wanted.regression,
             test.scatter.tau,

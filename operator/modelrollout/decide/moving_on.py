@@ -87,7 +87,7 @@ def advance(view: View) -> Plan | None:
         if judgement.action is Advice.HOLD:
             return act(view, Reason.HOLDING, _holding(judgement.reason))
         if judgement.action is not Advice.ADVANCE:
-            return act(view, Reason.ANALYSING, _ANALYSING)
+            return act(view, Reason.ANALYSING, judgement.sentence if view.is_replayed else _ANALYSING)
     elif (left := view.timing.min_duration - intent.elapsed(view.now)) > timedelta(0):
         lasts = f"The step lasts its minDuration; analysis.mode is {view.settings.mode}."
         return act(view, Reason.ANALYSING, lasts, wake_after=left)

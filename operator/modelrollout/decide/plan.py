@@ -87,7 +87,10 @@ def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
         due = ()
     service_at = _service_at(view) if due or decides else None
     if due or service_at is not None:
-        riders.append(Measure(evidence=evidence, polls=due, look_back=view.look_back, service_at=service_at))
+        asked = _asked(evidence, view.now)
+        riders.append(Measure(evidence=asked, polls=due, look_back=view.look_back, service_at=service_at))
+    elif evidence.restarted_at is not None and view.observed.evidence is None:
+        riders.append(Measure(evidence=evidence, look_back=view.look_back))  # from now on it is remembered
     if _worth_saving(view, evidence, decides=decides):
         riders.append(Checkpoint(evidence=evidence))
     if decides and not riders:
@@ -101,6 +104,13 @@ def _with_measurement(view: View, answer: Plan, evidence: Evidence) -> Plan:
     return replace(answer, actions=(*answer.actions, *riders), wake_after=wake, judgement=view.judgement)
 
 
+def _asked(evidence: Evidence, now: datetime) -> Evidence:
+    """A replay that went without an answer waits a while before it asks again."""
+    if evidence.replay is None:
+        return evidence
+    return replace(evidence, replay=replace(evidence.replay, asked_at=now.timestamp()))
+
+
 def _never_caught_up(view: View, due: tuple[float, ...]) -> bool:
     """Whether the provider takes longer to answer than from one grid time to the next: then something is always due.
 
@@ -112,7 +122,7 @@ def _never_caught_up(view: View, due: tuple[float, ...]) -> bool:
 
 def _worth_saving(view: View, evidence: Evidence, *, decides: bool) -> bool:
     """At most once a minute, and always before a decision that rests on it."""
-    if evidence.last_eval in (None, view.observed.checkpoint_eval):
+    if view.is_replayed or evidence.last_eval in (None, view.observed.checkpoint_eval):
         return False
     last = view.observed.checkpointed_at or view.intent.since
     return decides or last is None or view.now - last >= CHECKPOINT_EVERY

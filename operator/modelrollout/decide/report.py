@@ -1,25 +1,21 @@
-"""The one writer of status: what was seen and decided, not what was wished. Pure.
+"""The one writer of status: what was seen and decided, not what was wished. Pure."""
 
-Figures refresh only with a checkpoint or a decision; a changing figure never causes a write of its own.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from modelrollout.decide.analysis_status import analysis_status
 from modelrollout.decide.decisions import LONGEST_MESSAGE, decisions_of
-from modelrollout.decide.metric_status import metric_status
+from modelrollout.decide.findings import RESTARTED
 from modelrollout.decide.verdicts import Circumstances, findings, phase_of
 from modelrollout.domain.conditions import ConditionStatus, ConditionType, Phase, Reason
-from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import Fragment
 from modelrollout.domain.intent_document import command_document, rollout_document, timestamp
-from modelrollout.domain.judgement import Judgement
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName
 from modelrollout.domain.observed import Observed
-from modelrollout.domain.plan import Checkpoint, Outcome, Plan
-from modelrollout.names import DEPLOYMENT_LABEL, REVISION_LABEL, evidence_name
+from modelrollout.domain.plan import Outcome, Plan
+from modelrollout.names import DEPLOYMENT_LABEL, REVISION_LABEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +42,7 @@ def status_of(observed: Observed, plan: Plan, outcomes: tuple[Outcome, ...], now
         "conditions": _conditions(seen, before, now),
     }
     document |= _scale(seen)
-    analysis = _analysis(seen, before)
+    analysis = analysis_status(seen, before.get("analysis", {}))
     if analysis:
         document["analysis"] = analysis
     decisions = decisions_of(seen, before, now)
@@ -99,50 +95,6 @@ def _revisions(seen: Circumstances) -> list[dict[str, Any]]:
     return sorted(listed, key=lambda entry: (order[entry["role"]], entry["name"]))
 
 
-def _analysis(seen: Circumstances, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures as of the last checkpoint or decision of this attempt, and as the step begins."""
-    judgement, evidence = seen.plan.judgement, seen.observed.evidence
-    kept: dict[str, Any] = before.get("analysis", {})
-    saved = any(isinstance(each.action, Checkpoint) and each.refused is None for each in seen.outcomes)
-    decided = seen.plan.intent is not None and judgement is not None
-    if seen.plan.reason is Reason.ROLLOUT_STARTED:
-        return {}
-    if judgement is None or evidence is None or evidence.step < 0:
-        return kept
-    begins = (kept.get("attempt"), kept.get("step")) != (evidence.attempt, evidence.step + 1)
-    if not (saved or decided or begins):
-        return kept
-    return _figures(judgement, evidence, seen.observed.key.name)
-
-
-def _figures(judgement: Judgement, evidence: Evidence, name: str) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "attempt": evidence.attempt,
-        "blockSeq": evidence.block_seq,
-        "step": evidence.step + 1,
-        "candidateRequests": round(evidence.requests.n_canary),
-        "candidateBad": round(evidence.requests.x_canary),
-        "stableRequests": round(evidence.requests.n_stable),
-        "stableBad": round(evidence.requests.x_stable),
-        "decision": str(judgement.action),
-        "verdict": str(judgement.verdict),
-        "metrics": [metric_status(evidence, each) for each in judgement.verdicts],
-        "stateRef": {"name": evidence_name(name), "blockSeq": evidence.block_seq},
-    }
-    told = {
-        "reason": judgement.reason,
-        "culprit": judgement.culprit,
-        "sentence": judgement.sentence[:LONGEST_MESSAGE],
-        "flags": list(judgement.flags),
-    }
-    document |= {field: value for field, value in told.items() if value}
-    if evidence.spans or evidence.budget_spent:
-        document["budgetShare"] = float(f"{evidence.budget_spent:.4g}")
-    if judgement.figures is not None:
-        document["logEvidence"] = round(judgement.figures.log_evidence, 4)
-    return document
-
-
 def _conditions(seen: Circumstances, before: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
     old = {condition["type"]: condition for condition in before.get("conditions", [])}
     listed = []
@@ -185,7 +137,9 @@ def _message(seen: Circumstances, document: Mapping[str, Any]) -> str:
     who = f"{'Candidate' if intent.stable else 'First revision'} {intent.candidate}{_version(seen, intent.candidate)}"
     where = f" at {intent.weight} %" if intent.stable else ""
     step = f", step {document['step'].replace('/', ' of ')}" if "step" in document else ""
-    sentence = document.get("analysis", {}).get("sentence", "") if plan.reason is Reason.ANALYSING else ""
+    evidence = seen.observed.evidence
+    current = plan.reason is Reason.ANALYSING and (evidence is None or evidence.replay is None)
+    sentence = document.get("analysis", {}).get("sentence", "") if current else ""
     return f"{who}{where}{step}: {sentence or told}"[:LONGEST_MESSAGE]
 
 
@@ -216,6 +170,9 @@ def changes(before: Fragment, after: Fragment) -> tuple[Announcement, ...]:
         candidate = new["rollout"].get("candidate")
         message = f"Revision {candidate} goes to {weight} per cent."
         told.append(Announcement(reason=str(Reason.WEIGHT_RAISED), message=message))
+    if RESTARTED in _flags(new) and RESTARTED not in _flags(old):
+        message = f"{Reason.EVIDENCE_RESTARTED.meaning} Look who deleted or changed the ConfigMap."
+        told.append(Announcement(reason=str(Reason.EVIDENCE_RESTARTED), message=message, warning=True))
     command = new.get("lastCommand")
     if command is not None and command != old.get("lastCommand"):
         reason = Reason.COMMANDED if command["accepted"] else Reason.COMMAND_REFUSED
@@ -223,6 +180,11 @@ def changes(before: Fragment, after: Fragment) -> tuple[Announcement, ...]:
         decided = next((each["action"] for each in fresh if each["reason"] == reason), "")
         told.append(Announcement(reason=str(reason), message=message, warning=not command["accepted"], action=decided))
     return (*told, *_flips(old, new))
+
+
+def _flags(status: Mapping[str, Any]) -> Sequence[str]:
+    found: Sequence[str] = status.get("analysis", {}).get("flags", [])
+    return found
 
 
 def _flips(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Announcement, ...]:

@@ -75,8 +75,9 @@ def finish_leaving(view: View) -> Plan | None:
         return None
     if not view.drained:
         evidence = view.observed.evidence
-        unsaved = evidence is not None and evidence.last_eval not in (None, view.observed.checkpoint_eval)
-        final: tuple[Action, ...] = (Checkpoint(evidence=evidence),) if evidence is not None and unsaved else ()
+        whole = evidence if evidence is not None and evidence.replay is None else None
+        unsaved = whole is not None and whole.last_eval not in (None, view.observed.checkpoint_eval)
+        final: tuple[Action, ...] = (Checkpoint(evidence=whole),) if whole is not None and unsaved else ()
         return act(view, Reason.RETIRING, "The candidate's connections drain.", *final, wake_after=SOON)
     changed = replace(intent, candidate=None, leaving=False, step=0, floor=0, started_at=None, preparing_since=None)
     return commit(Reason.WITHDRAWN, Reason.WITHDRAWN.meaning, changed)

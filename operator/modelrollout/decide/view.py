@@ -7,10 +7,12 @@ from functools import cached_property
 from modelrollout.decide import preflight, service_burn
 from modelrollout.decide.capacity import candidate_wish, stable_wish
 from modelrollout.decide.evidence import begin, enter_step
+from modelrollout.decide.findings import replayed
 from modelrollout.decide.judge import judge
+from modelrollout.decide.recovery import recovered, resumed
 from modelrollout.domain.analysis import AnalysisSettings, Mode, StepTiming
 from modelrollout.domain.conditions import Remark
-from modelrollout.domain.evidence import Evidence
+from modelrollout.domain.evidence import Evidence, StepEntered
 from modelrollout.domain.intent import Intent
 from modelrollout.domain.judgement import Action as Advice
 from modelrollout.domain.judgement import Judgement
@@ -124,17 +126,22 @@ class View:
     @cached_property
     def evidence(self) -> Evidence | None:
         """The evidence of this attempt and step; begun where there is none."""
-        begun, since = self.begun, self.intent.since
-        if not self.watched or begun is None:
+        begun, current = self.begun, self._in_effect
+        if not self.watched or begun is None or current is None:
             return None
-        assert since is not None
-        return enter_step(
-            begun,
-            self.settings,
-            step=max(self.desired.rollout.next_above(self.intent.weight - 1), 0),
-            weight=self.intent.weight,
-            at=since.timestamp(),
-        )
+        begun = resumed(begun, self.settings, current)
+        if begun.replay is not None:
+            return begun
+        return enter_step(begun, self.settings, step=current.step, weight=current.weight, at=current.at)
+
+    @property
+    def _in_effect(self) -> StepEntered | None:
+        """The weight that counts; None before the first one."""
+        weight, since = self.intent.weight, self.intent.since
+        if weight == 0 or since is None:
+            return None
+        step = max(self.desired.rollout.next_above(weight - 1), 0)
+        return StepEntered(step=step, weight=weight, at=since.timestamp())
 
     @cached_property
     def begun(self) -> Evidence | None:
@@ -148,8 +155,8 @@ class View:
         evidence, attempt = self.observed.evidence, str(intent.attempt)
         if evidence is not None and evidence.attempt == attempt and evidence.candidate == intent.candidate:
             return evidence
-        steps = self.desired.rollout.steps
-        return begin(
+        steps, current = self.desired.rollout.steps, self._in_effect
+        fresh = begin(
             self.settings,
             stable=intent.stable,
             candidate=intent.candidate,
@@ -158,12 +165,20 @@ class View:
             at=started.timestamp(),
             last_deadline=steps[-1].deadline if steps else None,
         )
+        if current is None or not self.watched:
+            return fresh
+        return recovered(fresh, self.settings, self.observed.status.mapping, current, self.now.timestamp())
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether lost evidence is being gathered again: until that is done it decides nothing."""
+        return self.evidence is not None and self.evidence.replay is not None
 
     @cached_property
     def look_back(self) -> float | None:
         """Until when stable's past is to be asked for; None where it was, or where a block was counted already."""
         begun, since = self.begun, self.intent.started_at
-        if begun is None or since is None or begun.before is not None or begun.block_seq > 0:
+        if begun is None or since is None or begun.before is not None or begun.block_seq > 0 or self.is_replayed:
             return None
         return since.timestamp()
 
@@ -226,6 +241,8 @@ class View:
         evidence, routing = self.evidence, self.routing
         if evidence is None or routing is None:
             return None
+        if evidence.replay is not None:
+            return replayed(evidence, self.settings) if self.compared else None
         route = self.observed.route
         judged = judge(
             evidence,

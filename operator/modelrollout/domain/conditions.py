@@ -72,6 +72,10 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded", "The spec asks for another revision; the candidate gives its traffic back."
     WITHDRAWN = "Withdrawn", "The candidate gave its traffic back and is drained."
     HOLDING = "Holding", "The analysis cannot decide; the weight stays where it is."
+    EVIDENCE_RESTARTED = (
+        "EvidenceRestarted",
+        "The rollout's evidence was lost and its samples are gone: it goes on from what status kept of it.",
+    )
     ADOPTED = (
         "Adopted",
         "status.rollout was not written by the operator and cannot be; what serves was taken for stable.",

@@ -137,6 +137,33 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepEntered:
+    """A weight as it took effect, in unix seconds."""
+
+    step: int
+    weight: int
+    at: float
+    until: float | None = None
+    """Its last poll, where it was left; `at`: there was none."""
+
+    def is_same(self, other: "StepEntered") -> bool:
+        return (self.step, self.weight, self.at) == (other.step, other.weight, other.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What is still to be done where evidence was lost and is gathered again from the rollout's start."""
+
+    ahead: tuple[StepEntered, ...]
+    """The steps that follow the present one."""
+    until: float | None
+    """The present step's last poll; None: it goes on."""
+    saved: "Evidence | None"
+    """What status says of the evidence that was lost, to be reached; None: it was."""
+    asked_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     stable: str
     candidate: str
@@ -196,3 +223,9 @@ class Evidence:
     service: ServiceErrors | None = None
     """All revisions together, where there is an SLO; None: nobody has looked yet."""
     queries: tuple[tuple[str, str], ...] = ()
+    entered: tuple[StepEntered, ...] = ()
+    """Every step so far."""
+    replay: Replay | None = None
+    """None: nothing was lost, or it is complete again. Not stored: nothing is saved before it is."""
+    restarted_at: float | None = None
+    """From when on blocks were counted anew, on top of what status had kept; None: they are complete."""

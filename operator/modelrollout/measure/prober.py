@@ -10,9 +10,10 @@ from datetime import datetime
 
 from modelrollout import names
 from modelrollout.decide.blocks import LEAST_LOOKBACK
-from modelrollout.decide.evidence import absorb, measure_since
+from modelrollout.decide.evidence import measure_since
 from modelrollout.decide.lookback import History, informed
 from modelrollout.decide.preflight import LOOKED_AT, seen
+from modelrollout.decide.recovery import absorbed
 from modelrollout.decide.service_burn import looked
 from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
@@ -64,7 +65,7 @@ class PrometheusProber:
         for poll in polls:
             if self._on_asked is not None:
                 self._on_asked(poll)
-            evidence = absorb(evidence, settings, poll, arms)
+            evidence = absorbed(evidence, settings, poll, arms)
         return evidence
 
     def _preset(self, settings: AnalysisSettings, observed: Observed, revision: str) -> SeriesPreset | None:

@@ -42,7 +42,7 @@ class Page:
 
     def _text(self) -> str:
         blocks = [[self.title, *_indented(self.remarks)]]
-        blocks += [[table.title, *_aligned(table), *_indented(table.remarks)] for table in self.tables]
+        blocks += [[table.title, *aligned(table), *_indented(table.remarks)] for table in self.tables]
         return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
     def _markdown(self) -> str:
@@ -56,19 +56,19 @@ def _indented(remarks: Sequence[str]) -> list[str]:
     return [line for remark in remarks for line in wrap(remark, 110, initial_indent="  ", subsequent_indent="  ")]
 
 
-def _aligned(table: Table) -> list[str]:
+def aligned(table: Table) -> list[str]:
     """Words to the left, numbers to the right."""
     lines = [table.head, *table.rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(table.head))]
 
-    def aligned(line: tuple[str, ...]) -> str:
+    def line_of(line: tuple[str, ...]) -> str:
         cells = [
             cell.ljust(width) if index == 0 or index in table.prose else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         return "  " + "   ".join(cells).rstrip()
 
-    return [aligned(line) for line in lines]
+    return [line_of(line) for line in lines]
 
 
 def _rows(table: Table) -> list[str]:
