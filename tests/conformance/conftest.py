@@ -13,7 +13,7 @@ from modelrollout.cluster.connection import connect
 from modelrollout.cluster.store import WatchStore
 from tests.api_server import RealApiServer, api_server, install_crd
 from tests.conformance.bench import Bench
-from tests.real_prometheus import prometheus
+from tests.remote_write import prometheus
 
 __all__ = ["api_server", "prometheus"]
 

@@ -1,23 +1,18 @@
-"""A real Prometheus on the loopback address that scrapes itself, in each way in which histograms can be kept."""
+"""A real Prometheus that scrapes itself, in each way in which histograms can be kept."""
 
 import json
-import os
-import socket
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import yaml
 
-from devcluster.build import prometheus as built
-from devcluster.machine import Failed, Unavailable
-from devcluster.processes import Process, Processes, wait_until
-from devcluster.progress import Progress
+from devcluster.machine import Failed
+from devcluster.processes import wait_until
+from tests.real_prometheus import RealPrometheus, running
 
 NAMESPACE = "shop"
 KINDS: dict[str, dict[str, Any]] = {
@@ -31,44 +26,15 @@ KINDS: dict[str, dict[str, Any]] = {
 SECONDS = 30.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnPrometheus:
     """Counts requests to its own pages, per page and by time."""
 
-    def __init__(self, processes: Processes, program: Path, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._address = f"127.0.0.1:{free.getsockname()[1]}"
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(self._configuration()))
-        self._process: Process = processes.start(
-            "prometheus",
-            [
-                program,
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'samples'}",
-                f"--web.listen-address={self._address}",
-                "--log.level=warn",
-            ],
-        )
-        self._wait()
+    real: RealPrometheus
 
     @property
     def url(self) -> str:
-        return f"http://{self._address}"
-
-    def _configuration(self) -> dict[str, Any]:
-        def job(pod: str, options: dict[str, Any]) -> dict[str, Any]:
-            labels = {"namespace": NAMESPACE, "pod": pod}
-            return {"job_name": pod, **options, "static_configs": [{"targets": [self._address], "labels": labels}]}
-
-        return {
-            "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
-            "scrape_configs": [job(pod, options) for pod, options in KINDS.items()],
-        }
-
-    def restart(self) -> None:
-        """What it has counted of itself begins at zero, what it has scraped stays."""
-        self._process.stop()
-        self._process.start()
-        self._wait()
+        return self.real.url
 
     def visit(self, page: str, times: int) -> None:
         for _ in range(times):
@@ -89,37 +55,19 @@ class OwnPrometheus:
             found = json.load(answer)["data"]["result"]
         return min((float(each["value"][1]) for each in found), default=0.0) if len(found) == len(KINDS) else 0.0
 
-    def _wait(self) -> None:
-        def ready() -> bool:
-            try:
-                self.visit("/-/ready", 1)
-            except OSError:
-                return False
-            return True
-
-        self._process.wait_ready(ready, SECONDS)
-
-
-@contextmanager
-def _running(folder: Path) -> Iterator[OwnPrometheus]:
-    program = built(Progress())
-    processes = Processes(folder)
-    try:
-        yield OwnPrometheus(processes, program, folder)
-    finally:
-        processes.kill()
-
 
 @pytest.fixture(scope="module")
-def own_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPrometheus]:
-    made = _running(tmp_path_factory.mktemp("prometheus"))
-    try:
-        running = made.__enter__()
-    except Unavailable as reason:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"no Prometheus on this machine: {reason}")
-    try:
-        yield running
-    finally:
-        made.__exit__(None, None, None)
+def own_prometheus() -> Iterator[OwnPrometheus]:
+    with running(_configuration) as real:
+        yield OwnPrometheus(real=real)
+
+
+def _configuration(address: str) -> dict[str, Any]:
+    def job(pod: str, options: dict[str, Any]) -> dict[str, Any]:
+        labels = {"namespace": NAMESPACE, "pod": pod}
+        return {"job_name": pod, **options, "static_configs": [{"targets": [address], "labels": labels}]}
+
+    return {
+        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
+        "scrape_configs": [job(pod, options) for pod, options in KINDS.items()],
+    }

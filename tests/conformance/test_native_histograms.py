@@ -125,7 +125,7 @@ async def test_a_span_counts_each_request_once_through_a_restart(
     start = own_prometheus.scraped()
     own_prometheus.visit(PAGE, 25)
     first = own_prometheus.scraped()
-    own_prometheus.restart()
+    own_prometheus.real.restart()
     own_prometheus.visit(PAGE, 4)
     last = own_prometheus.scraped()
     for at, requests in ((first, 25), (last, 29)):

@@ -14,7 +14,7 @@ from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.parse import parse
 from modelrollout.domain.polls import Sample
 from modelrollout.simulate.scenario import Rate, Scenario, Version
-from tests.real_prometheus import STALE, RealPrometheus, Row, minutes_ago
+from tests.remote_write import STALE, FilledPrometheus, Row, minutes_ago
 from tests.simulate.live import LiveRun, live_run, told_in_status
 from tests.simulate.specs import scenario
 from tests.simulate.stub_prometheus import as_mlserver, as_pods, as_traefik
@@ -46,7 +46,7 @@ def ended(rows: Iterable[Row], later: float) -> Iterator[Row]:
 
 
 def replayed(
-    prometheus: RealPrometheus, stored: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]
+    prometheus: FilledPrometheus, stored: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> dict[str, Any]:
     """The one rollout of that object, in JSON."""
     path = folder / "stored.yaml"
@@ -60,7 +60,7 @@ def replayed(
 
 @pytest.mark.parametrize(("rate", "ending"), [(0.5, "rolled back"), (0.005, "promoted"), (0.03, "rolled back")])
 def test_a_real_prometheus_tells_what_was_decided_live(
-    prometheus: RealPrometheus, tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: float, ending: str
+    prometheus: FilledPrometheus, tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: float, ending: str
 ) -> None:
     live = live_run(model_deployment(), scenario(rate), seed=5)
     assert live.rollout.ending == ending
@@ -78,7 +78,7 @@ def test_a_real_prometheus_tells_what_was_decided_live(
 
 @pytest.mark.parametrize(("rate", "stopped"), [(0.2, True), (0.005, False)])
 def test_pods_are_found_again_by_what_was_scraped_of_them(
-    prometheus: RealPrometheus, tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: float, stopped: bool
+    prometheus: FilledPrometheus, tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: float, stopped: bool
 ) -> None:
     """Without a gateway; the candidate's pods come late, go with the rollout, and their series end."""
     by_pods = {"router": "replicaRatio"}
@@ -97,7 +97,7 @@ def test_pods_are_found_again_by_what_was_scraped_of_them(
 
 @pytest.mark.parametrize(("bad", "stopped"), [(0.3, True), (0.02, False)])
 def test_ones_own_metrics_are_asked_for_beside_the_gateways(
-    prometheus: RealPrometheus, tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: float, stopped: bool
+    prometheus: FilledPrometheus, tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: float, stopped: bool
 ) -> None:
     analysis = SPEC["spec"]["analysis"] | {"metrics": [{"name": "errors"}, OWN_RATIO]}
     stored = {**SPEC, "spec": {**SPEC["spec"], "analysis": analysis}}
