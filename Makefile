@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 PYTEST := pytest -q
 UNIT := tests/domain tests/decide tests/render tests/cluster tests/routers tests/controller tests/measure tests/chart \
-        tests/demo tests/devcluster tests/benchmarks tests/repository tests/simulate tests/simulation tests/test_settings.py
+        tests/demo tests/devcluster tests/benchmarks tests/repository tests/explain tests/simulate tests/simulation tests/test_settings.py
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 16

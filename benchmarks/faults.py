@@ -24,8 +24,8 @@ class Fault:
 
 
 STAND_IN = "stand-in: "
-UNREACHABLE = "Prometheus cannot be reached"
-TOO_LATE = "Prometheus does not answer in time"
+UNREACHABLE = "Prometheus `default` cannot be reached"
+TOO_LATE = "Prometheus `default` does not answer in time"
 NOTHING_FRESH = "No fresh requests"
 FAULTS = (
     Fault(what="stopped", happens=Provider.stop, reason=ERROR, says=UNREACHABLE),
@@ -61,19 +61,19 @@ FAULTS = (
         what=f"{STAND_IN}503",
         happens=lambda provider: provider.falsify("503"),
         reason=ERROR,
-        says="Prometheus answered 503",
+        says="Prometheus `default` answered 503",
     ),
     Fault(
         what=f"{STAND_IN}wrong type, a vector",
         happens=lambda provider: provider.falsify("vector"),
         reason=ERROR,
-        says="Prometheus answered with no matrix",
+        says="Prometheus `default` answered with no matrix",
     ),
     Fault(
         what=f"{STAND_IN}a part of the answer, with a warning",
         happens=lambda provider: provider.falsify("in-part"),
         reason=ERROR,
-        says="Prometheus answered in part only",
+        says="Prometheus `default` answered in part only",
     ),
     Fault(
         what=f"{STAND_IN}NaN for every value",

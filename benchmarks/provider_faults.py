@@ -80,7 +80,7 @@ class Seen:
     @property
     def as_wanted(self) -> bool:
         if not self.fault.reason:
-            went_on = self.weights[-1] > WEIGHT or self.ending is Ending.PROMOTED
+            went_on = max(self.weights) > WEIGHT or self.ending is Ending.PROMOTED
             return went_on and self.held_after is None and self.went_on_after is not None and not self.failed
         told = self.told
         said = (told.status, told.reason) == ("Unknown", self.fault.reason) and self.fault.says in told.message

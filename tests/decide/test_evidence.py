@@ -84,6 +84,18 @@ def test_entering_the_same_step_again_changes_nothing() -> None:
     assert enter_step(evidence, SETTINGS, step=0, weight=20, at=65.0) is evidence
 
 
+def test_a_step_that_only_gets_another_number_counts_nothing_twice() -> None:
+    """Steps may be edited in flight, or be unreadable for a while."""
+    world = a_world()
+    evidence = watched(world, in_step(), 120.0)
+    counted = evidence.requests.n_canary
+    assert counted > 0
+    renumbered = enter_step(evidence, SETTINGS, step=2, weight=20, at=65.0)
+    assert renumbered == replace(evidence, step=2)
+    assert watched(world, renumbered, 120.0).requests.n_canary == counted
+    assert enter_step(renumbered, SETTINGS, step=0, weight=20, at=65.0) == evidence
+
+
 def test_a_new_step_keeps_the_evidence_and_begins_its_proof_afresh() -> None:
     before = watched(a_world(), in_step(), 120)
     after = enter_step(before, SETTINGS, step=1, weight=50, at=120)

@@ -107,6 +107,7 @@ def test_where_stable_breaks_it_too_the_step_holds_and_nobody_is_blamed() -> Non
     assert evidence.guardrail is None
     assert (judgement.action, judgement.reason) == (Action.HOLD, "stableUnhealthy")
     assert judgement.hold_since == evidence.limits[1].excused_at
+    assert judgement.culprit == "latency"
     assert judgement.sentence.startswith(
         "Holding at 20 %: `latency` above 0.5 s: candidate 6.00 % (360 of 6 000), stable"
     )

@@ -105,14 +105,54 @@ def test_a_fault_that_both_share_holds_at_every_weight_however_long_all_was_well
     assert ruled(evidence)[1] != "stableUnhealthy"
 
 
-def test_a_candidate_that_stays_bad_when_stable_has_recovered_is_taken_back_by_the_comparison() -> None:
+def test_a_candidate_that_stays_bad_when_stable_has_recovered_is_taken_back() -> None:
     evidence = begun(20)
     for _ in range(60):
         evidence = fed(evidence, a_second(20, 0.2, 0.2))
     assert ruled(evidence) == (Action.HOLD, "stableUnhealthy")
     for _ in range(60):
         evidence = fed(evidence, a_second(20, 0.2, 0.005))
-    assert ruled(evidence) == (Action.ROLLBACK, "regression")
+    assert ruled(evidence)[0] is Action.ROLLBACK
+
+
+@pytest.mark.parametrize("settings", [ERRORS, ONE_PERCENT])
+def test_the_end_of_a_shared_fault_ends_the_hold_soon(settings: AnalysisSettings) -> None:
+    evidence = begun(20, settings)
+    for _ in range(120):
+        evidence = fed(evidence, a_second(20, 0.3, 0.3), settings=settings)
+    assert ruled(evidence, settings) == (Action.HOLD, "stableUnhealthy")
+    lasted = 0
+    while ruled(evidence, settings)[1] == "stableUnhealthy" and lasted < 600:
+        evidence = fed(evidence, a_second(20, 0.002, 0.002), settings=settings)
+        lasted += 1
+    assert lasted <= 60
+    for _ in range(600):
+        evidence = fed(evidence, a_second(20, 0.002, 0.002), settings=settings)
+        assert ruled(evidence, settings)[0] is not Action.ROLLBACK
+
+
+@pytest.mark.parametrize(("seconds", "stable"), [(300, 0.09), (2, 0.5)], ids=["always worse", "a moment"])
+def test_at_all_traffic_stable_does_not_answer_for_what_comes(seconds: int, stable: float) -> None:
+    evidence = begun(50)
+    for _ in range(300):
+        evidence = fed(evidence, a_second(50, 0.005, 0.005))
+    for _ in range(seconds):
+        evidence = fed(evidence, a_second(50, 0.005, stable))
+    evidence = enter_step(evidence, ERRORS, step=3, weight=100, at=evidence.block_start)
+    begun_at = evidence.block_seq
+    while evidence.guardrail is None and evidence.block_seq < begun_at + 60:
+        evidence = fed(evidence, Tally(x_canary=45, n_canary=50))
+    assert evidence.block_seq - begun_at < 10
+
+
+def test_a_shared_fault_just_before_all_traffic_is_not_the_candidates() -> None:
+    evidence = begun(50)
+    for _ in range(20):
+        evidence = fed(evidence, a_second(50, 0.4, 0.4))
+    evidence = enter_step(evidence, ERRORS, step=3, weight=100, at=evidence.block_start)
+    for _ in range(300):
+        evidence = fed(evidence, Tally(x_canary=0.25, n_canary=50))
+    assert evidence.guardrail is None
 
 
 def test_a_late_fault_of_the_candidate_is_found_although_its_first_steps_were_good() -> None:

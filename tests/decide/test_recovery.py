@@ -151,6 +151,42 @@ def test_without_an_answer_a_replay_waits_and_asks_for_the_same_again() -> None:
     assert polls_due(failed, SETTINGS, END + 5) == first
 
 
+@pytest.mark.parametrize(
+    ("kind", "patience"),
+    [
+        (FaultKind.REFUSED, SETTINGS.no_data_timeout),
+        (FaultKind.TOO_LARGE, SETTINGS.no_data_timeout),
+        (FaultKind.UNREACHABLE, SETTINGS.hold_timeout),
+    ],
+)
+def test_what_is_never_answered_is_given_up_and_an_outage_is_waited_out_longer(
+    kind: FaultKind, patience: timedelta
+) -> None:
+    found = recovered(fresh(), SETTINGS, status_of(live()[-1]), at(END - 1), END)
+    now, fault = END, ProviderFault(kind=kind, message="No.", permanent=kind is FaultKind.REFUSED)
+    while found.replay is not None and now < END + 2 * patience.total_seconds():
+        due = polls_due(found, SETTINGS, now)
+        found = replace(found, replay=replace(found.replay, asked_at=now))
+        assert len(due) == 1 or now == END, "after a fault one at a time"
+        found = absorbed(found, SETTINGS, Poll(at=due[0], answers={REQUESTS: fault}), ARMS)
+        now += 10
+    assert now - END == pytest.approx(patience.total_seconds(), abs=20)
+    assert found.restarted_at is not None
+    assert standing(found, SETTINGS).log_evidence == pytest.approx(
+        standing(live()[-1], SETTINGS).log_evidence, abs=1e-9
+    )
+
+
+def test_edges_that_came_from_the_rollouts_first_requests_are_chosen_again() -> None:
+    """Before they were chosen nothing was tested, however much of errors the past had."""
+    told = replace(informed(), before=StableBefore(requests=5000, bad=2.5, seconds=60.0))
+    ran = last(lived(told, END))
+    found = recovered(fresh(), SETTINGS, status_of(ran), at(END - 1), END)
+    again = last(lived(found, END, since=END - 1))
+    assert again.restarted_at is None
+    assert again.metrics == ran.metrics
+
+
 def test_a_metric_that_is_refused_for_good_stops_no_replay() -> None:
     found = recovered(fresh(), SETTINGS, status_of(live()[-1]), at(END - 1), END)
     poll = scraped(1.0, STEPS[0][0] + 1, measure_since(found), NOTHING_LOST)
@@ -259,7 +295,20 @@ def test_of_a_status_without_steps_its_evidence_multiplies_what_comes_now() -> N
 
 
 @given(
-    name=st.sampled_from(["steps", "tests", "limit", "blockEnd", "requests", "plannedParts", "stableBefore"]),
+    name=st.sampled_from(
+        [
+            "steps",
+            "tests",
+            "limits",
+            "blockEnd",
+            "requests",
+            "plannedParts",
+            "partsStarted",
+            "scrapeInterval",
+            "stableBefore",
+            "edgesFromPast",
+        ]
+    ),
     value=st.none() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=3) | st.just({"at": 1}),
 )
 @settings(max_examples=60, deadline=None)
@@ -268,6 +317,12 @@ def test_no_status_breaks_it(name: str, value: object) -> None:
     status["analysis"]["recovery"][name] = value
     found = recovered(fresh(), SETTINGS, status, at(END - 1), END)
     assert found.attempt == "1"
+    current = at(END - 1)
+    entered = enter_step(
+        resumed(found, SETTINGS, current), SETTINGS, step=current.step, weight=current.weight, at=current.at
+    )
+    poll = scraped(1.0, END, measure_since(entered), NOTHING_LOST)
+    judge(absorbed(entered, SETTINGS, poll, ARMS), SETTINGS, QUICK, END, shifted=True)
 
 
 def test_what_was_found_for_good_is_kept() -> None:

@@ -141,6 +141,20 @@ def test_those_who_ask_at_different_times_do_so_in_large_fleets_only(members: in
     assert requests(members, over=15.0) == made
 
 
+def test_what_is_asked_of_another_time_is_asked_apart() -> None:
+    """Together they would be asked for all that lies between, for all members."""
+
+    async def work() -> list[str]:
+        fleet = Fleet()
+        queries = shared(fleet)
+        await asyncio.gather(ask(queries, a_plan(1)), ask(queries, a_plan(2, at=NOW - 7200.0)))
+        return fleet.asked
+
+    asked = run(work())
+    assert len(asked) == 6
+    assert all(int(text.rsplit("[", 1)[1][:-2]) < 200 for text in asked)
+
+
 def test_a_query_waits_for_others_for_a_moment_only() -> None:
     async def work() -> float:
         await ask(shared(Fleet()), a_plan())

@@ -31,6 +31,8 @@ def analysis_status(seen: Circumstances, kept: dict[str, Any]) -> dict[str, Any]
         return {}
     if judgement is None or evidence is None or evidence.step < 0 or evidence.replay is not None:
         return kept
+    if evidence.attempt != str(seen.observed.intent.attempt):
+        return kept  # of the attempt before
     begins = (kept.get("attempt"), kept.get("step")) != (evidence.attempt, evidence.step + 1)
     if not (saved or decided or begins):
         return kept

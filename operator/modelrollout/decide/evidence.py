@@ -84,10 +84,11 @@ def is_watched(evidence: Evidence, settings: AnalysisSettings) -> bool:
 def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, weight: int, at: float) -> Evidence:
     """The weight was written at `at`: the open block is dropped, proof begins afresh, a new part starts.
 
-    Saying the same again changes nothing.
+    Saying the same again changes nothing; only the step's number may change, when steps are edited in flight. It is
+    the same step then: its requests are counted already.
     """
-    if (step, weight, at) == (evidence.step, evidence.weight, evidence.step_at):
-        return evidence
+    if evidence.step >= 0 and (weight, at) == (evidence.weight, evidence.step_at):
+        return evidence if step == evidence.step else replace(evidence, step=step)
     nothing = mixture.nothing_yet(mixture.NON_INFERIORITY)
     metrics = tuple(
         replace(m, tests=tuple(replace(t, proof=nothing, proven=False, step=NO_REQUESTS) for t in m.tests))
@@ -97,7 +98,7 @@ def enter_step(evidence: Evidence, settings: AnalysisSettings, *, step: int, wei
         evidence,
         started_at=at if evidence.step < 0 else evidence.started_at,
         metrics=metrics,
-        limits=tuple(replace(each, step=NO_REQUESTS) for each in evidence.limits),
+        limits=limits.in_new_step(evidence.limits, settings, alone=weight >= ALL),
         step=step,
         step_at=at,
         weight=weight,
@@ -149,13 +150,14 @@ def polls_due(
     """Times of the grid that are due and not yet asked, in order; after a restart all that were missed.
 
     While the period may still change, one at a time: a replay must see the grid of the live run. Of a step that is
-    being replayed only those of the live run, and after a fault not at once.
+    being replayed only those of the live run, and after a fault not at once and one at a time.
     """
     if not is_watched(evidence, settings) or now < _not_before(evidence):
         return ()
     ends = inf if evidence.replay is None or evidence.replay.until is None else evidence.replay.until
     step = period(evidence, settings, scrape_interval)
-    most = limit if settings.poll is not None or evidence.scrape_interval is not None else 1
+    certain = settings.poll is not None or evidence.scrape_interval is not None
+    most = limit if certain and not (evidence.replay is not None and evidence.faults) else 1
     due: list[float] = []
     at = _next_time(evidence, step)
     while len(due) < most and at + lag <= now and at <= ends:

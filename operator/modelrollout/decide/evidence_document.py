@@ -146,6 +146,7 @@ def _metric_out(metric: MetricEvidence) -> Document:
         "edges": None if metric.edges is None else list(metric.edges),
         "profile": [["+Inf" if bound == inf else bound, count] for bound, count in metric.profile],
         "unsound_blocks": metric.unsound_blocks,
+        "edges_from_past": metric.edges_from_past,
         "tests": [
             {
                 "edge": test.edge,
@@ -175,6 +176,7 @@ def _metric_in(row: object) -> MetricEvidence:
             (inf if bound == "+Inf" else number(bound), number(n)) for bound, n in map(rows, rows(metric["profile"]))
         ),
         unsound_blocks=whole(metric["unsound_blocks"]),
+        edges_from_past=metric.get("edges_from_past") is True,
         tests=tuple(_test_in(mapping(test)) for test in rows(metric["tests"])),
         gauge=None if metric.get("gauge") is None else _gauge_in(metric["gauge"]),
     )

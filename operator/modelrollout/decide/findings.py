@@ -6,7 +6,7 @@ The judge has decided already; nothing here changes an action.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelrollout.decide import explain, figures, mixture, service_burn
+from modelrollout.decide import explain, figures, limits, mixture, service_burn
 from modelrollout.decide.burn import Burning
 from modelrollout.decide.preview import Preview
 from modelrollout.decide.standing import MetricStanding, Standing
@@ -168,11 +168,10 @@ def _blocks_at_this_weight(evidence: Evidence) -> list[Block]:
 def _culprit(evidence: Evidence, stands: Standing) -> MetricStanding | None:
     if evidence.block_seq == 0:
         return None
-    found = evidence.regression or evidence.guardrail
+    found = evidence.regression or evidence.guardrail or limits.excused(evidence)
     if found is None:
         return stands.culprit
-    named = found.metric
-    return next((row for row in stands.metrics if row.metric.name == named), stands.culprit)
+    return next((row for row in stands.metrics if row.metric.name == found.metric), stands.culprit)
 
 
 def _flags(evidence: Evidence, settings: AnalysisSettings, reading: Reading) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from modelrollout.domain.judgement import Action, Judgement
 STABLE_UNHEALTHY = "stableUnhealthy"
 BUDGET_SPENT = "budgetSpent"
 SERVICE_BURNING = "serviceBurning"
-NEVER_BY_TIMEOUT = ("noData", "insufficientTraffic", "routeNotAccepted", "trafficSplitMismatch")
+NEVER_BY_TIMEOUT = ("noData", "insufficientTraffic", "routeNotAccepted", "trafficSplitMismatch", SERVICE_BURNING)
 
 
 def decide(reading: Reading, settings: AnalysisSettings, timing: StepTiming) -> tuple[Action, str]:

@@ -12,9 +12,10 @@ shares of alphaSlo would cost at least that. The candidate is taken back for the
 Stable's test only decides whom to blame, and has to answer for the same moments: each of its sums begins
 again at 0 where good requests took it below. Otherwise a fault that both share would be the candidate's:
 at 25 and 50 % of the traffic it has had fewer good requests to outweigh, and crosses first. What was blamed
-on both stays excused until the candidate's evidence is below the limit again, else the end of a shared fault
-would take the candidate back. What is excused, and what has not shown `minBad` bad requests, has no part in the mean:
-that only makes it smaller.
+on both stays excused for as long as stable is above the limit; its sums go no higher than is needed to see that, so a
+fault that has ended is soon seen to have. What was held against the candidate until then is forgiven, else the end of
+a shared fault would take it back. At 100 % stable answers for nothing any more. What is excused, and what has not
+shown `minBad` bad requests, has no part in the mean: all of that only makes evidence smaller.
 
 Worked example: limit 1 %, both at 2 % of 300 and 1 200 requests a block: the comparison says nothing, the
 candidate crosses after a few minutes, and stable, with four times the requests, has crossed before.
@@ -29,13 +30,15 @@ from modelrollout.decide.counted import Counted
 from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence, GuardrailFired, LimitEvidence, Scatter
 from modelrollout.domain.safeguards import Limit
-from modelrollout.domain.tally import Tally
+from modelrollout.domain.tally import NO_REQUESTS, Tally
 
 GUARDRAIL = "slo"
 """Of errors."""
 LATENCY_GUARDRAIL = "latencySlo"
 STABLE_UNHEALTHY = log(10)
 """Log evidence from which on stable counts as above the limit, too."""
+MOST_OF_STABLE = STABLE_UNHEALTHY + 2
+"""So that a fault that is over is soon over for stable as well."""
 
 
 def untested(settings: AnalysisSettings) -> tuple[LimitEvidence, ...]:
@@ -68,7 +71,7 @@ def _grown(known: LimitEvidence, limit: Limit, counts: Tally, parts: int) -> Lim
     return replace(
         known,
         parts=tuple(mixture.added(part, canary) for part in begun),
-        stable=tuple(max(0.0, s) for s in mixture.added(known.stable or nothing, stable)),
+        stable=tuple(min(MOST_OF_STABLE, max(0.0, s)) for s in mixture.added(known.stable or nothing, stable)),
         rollout=known.rollout + counts,
         step=known.step + counts,
     )
@@ -90,15 +93,38 @@ def _scores(evidence: Evidence, settings: AnalysisSettings) -> list[float]:
     return found
 
 
+def in_new_step(
+    known: Sequence[LimitEvidence], settings: AnalysisSettings, *, alone: bool
+) -> tuple[LimitEvidence, ...]:
+    """As a step begins. `alone`: stable gets no requests any more, so it cannot answer for what comes."""
+    fresh = [replace(each, step=NO_REQUESTS) for each in known]
+    if not alone:
+        return tuple(fresh)
+    limits = settings.limits()
+    return tuple(
+        replace(_forgiven(each) if _stable_is_above(each, limit) else each, stable=(), excused_at=None)
+        for each, limit in zip(fresh, limits, strict=True)
+    )
+
+
+def _forgiven(each: LimitEvidence) -> LimitEvidence:
+    """Without what was held against the candidate for a fault that stable shared. It only lowers evidence."""
+    return replace(each, parts=tuple(tuple(min(0.0, s) for s in part) for part in each.parts), excused_at=None)
+
+
 def latched(evidence: Evidence, settings: AnalysisSettings, at: float) -> Evidence:
     """What a closed block settles: the guardrail for good, or an excuse for as long as the crossing lasts."""
     if evidence.regression is not None or evidence.guardrail is not None:
         return evidence
     needed = mixture.log_limit(settings.guardrails.alpha_slo)
-    scores, limits = _scores(evidence, settings), settings.limits()
+    limits = settings.limits()
+    ended = [
+        _forgiven(each) if each.excused_at is not None and not _stable_is_above(each, limit) else each
+        for each, limit in zip(evidence.limits, limits, strict=True)
+    ]
+    scores = _scores(replace(evidence, limits=tuple(ended)), settings)
     known = [
-        replace(each, excused_at=None) if score < needed else each
-        for each, score in zip(evidence.limits, scores, strict=True)
+        replace(each, excused_at=None) if score < needed else each for each, score in zip(ended, scores, strict=True)
     ]
     for index in sorted(range(len(known)), key=scores.__getitem__, reverse=True):
         left = [s for each, s in zip(known, scores, strict=True) if _speaks(each, settings)]

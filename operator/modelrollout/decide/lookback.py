@@ -94,7 +94,7 @@ def _histogram(
         profile = seen.compared.profile()
         if profile.get(inf, 0.0) < histogram.LEAST_REQUESTS:
             return metric
-        chosen = replace(metric, edges=edges_from(profile, wanted), profile=())
+        chosen = replace(metric, edges=edges_from(profile, wanted), profile=(), edges_from_past=True)
         metric = replace(chosen, tests=fresh_tests(chosen, parts, Scatter()))
     return _scattered(metric, {t.edge: seen.scattering.slow_scatter(t.edge or 0.0, settings) for t in metric.tests})
 

@@ -110,7 +110,7 @@ def promote_baked(view: View) -> Plan | None:
         return act(view, Reason.PAUSED, PAUSED)
     if left > timedelta(0):
         return act(view, Reason.BAKING, Reason.BAKING.meaning, wake_after=left)
-    if not view.drained:
+    if not view.drained or view.is_replayed:
         return act(view, Reason.BAKING, Reason.BAKING.meaning, wake_after=SOON)
     changed = replace(
         intent,

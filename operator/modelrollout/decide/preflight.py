@@ -131,8 +131,8 @@ def obstacle(looked: Preflight) -> Remark | None:
         return Remark(reason=Reason.NO_METRICS, message=looked.unscraped)
     if looked.late:
         message = (
-            f"Prometheus' newest sample is {looked.late:.0f} s older than it should be. If it is fed by remote write, "
-            "let the operator's administrator raise its lag by that; otherwise see why it stopped scraping."
+            f"Prometheus' newest sample is more than {_at_least(looked.late)} s older than it should be. If it is fed "
+            "by remote write, let the operator's administrator raise its lag; otherwise see why it stopped scraping."
         )
         return Remark(reason=Reason.NO_DATA, message=message)
     if looked.uncounted:
@@ -146,6 +146,11 @@ def obstacle(looked: Preflight) -> Remark | None:
         )
         return Remark(reason=Reason.NO_METRICS, message=message)
     return None
+
+
+def _at_least(seconds: float) -> int:
+    """Roughly: a figure that changes with each look would be written with each."""
+    return max((told for told in (15, 30, 60, 120, 300) if told <= seconds), default=0)
 
 
 def _without_bound(missing: NoBound) -> str:

@@ -21,19 +21,20 @@ from modelrollout.decide.evidence import (
     noted_only,
     period,
 )
-from modelrollout.decide.histogram import LEAST_REQUESTS
 from modelrollout.decide.recovery_document import with_recovered
 from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.conditions import Reason
 from modelrollout.domain.evidence import Evidence, MetricEvidence, Replay, StepEntered, TestEvidence
 from modelrollout.domain.metrics import Kind
-from modelrollout.domain.polls import BAD, REQUESTS, Arms, Poll, ProviderFault
+from modelrollout.domain.polls import BAD, REQUESTS, Arms, FaultKind, Poll, ProviderFault
 from modelrollout.domain.tally import Tally
 
 MOST_POLLS = 5000
 """Of a replay: a day at one poll each 15 s takes the operator about half a minute."""
 MOST_BLIND = 60
 """Polls of the first step without a single sample, after which there are none."""
+OUTAGE = frozenset({FaultKind.UNREACHABLE, FaultKind.DENIED, FaultKind.SERVER_ERROR})
+"""Faults of the provider as a whole, most likely."""
 LEAST_SHARE = 0.99
 """Of what status says was counted, for a replay to count as complete."""
 
@@ -88,16 +89,16 @@ def _replayed(
 
 def _blank(fresh: Evidence, saved: Evidence) -> Evidence:
     """As it was before the first block: what was fixed by then is not asked for again."""
-    looked_back = saved.before is not None and saved.before.requests >= LEAST_REQUESTS
 
     def blank(test: TestEvidence) -> TestEvidence:
         nothing = mixture.nothing_yet(mixture.NON_INFERIORITY)
         return TestEvidence(edge=test.edge, parts=(), proof=nothing, scatter=test.scatter, ratio=test.ratio)
 
     def metric(bare: MetricEvidence, known: MetricEvidence) -> MetricEvidence:
-        if bare.kind is Kind.HISTOGRAM and bare.edges is None and not looked_back:
+        if bare.kind is Kind.HISTOGRAM and bare.edges is None and not known.edges_from_past:
             return bare  # its edges came from the rollout's own first requests, and will again
-        return replace(bare, edges=known.edges, tests=tuple(map(blank, known.tests)))
+        past = known.edges_from_past
+        return replace(bare, edges=known.edges, tests=tuple(map(blank, known.tests)), edges_from_past=past)
 
     return replace(
         fresh,
@@ -180,13 +181,33 @@ def _until(step: StepEntered, ahead: list[StepEntered]) -> float | None:
 
 
 def absorbed(evidence: Evidence, settings: AnalysisSettings, poll: Poll, arms: Arms) -> Evidence:
-    """`absorb`; a replay asks again for what was not answered, and is held against what status says."""
-    if evidence.replay is None:
+    """`absorb`; a replay asks again for what was not answered, and is held against what status says.
+
+    What is not answered for `noDataTimeout`, in an outage for `holdTimeout`, is gone: status' evidence is gone on with.
+    """
+    replay = evidence.replay
+    if replay is None:
         return absorb(evidence, settings, poll, arms)
     if _is_worth_asking_again(poll):
-        noted = noted_only(evidence, poll)
-        return replace(noted, last_eval=evidence.last_eval, polls=evidence.polls)
-    return checked(absorb(evidence, settings, poll, arms), settings)
+        since = replay.asked_at if replay.failing_since is None else replay.failing_since
+        if replay.asked_at - since < _patience(poll, settings):
+            noted = noted_only(evidence, poll)
+            failing = replace(replay, failing_since=since)
+            return replace(noted, last_eval=evidence.last_eval, polls=evidence.polls, replay=failing)
+        if replay.saved is not None:
+            return _continued(replay.saved, settings, _current(evidence, replay), replay.asked_at)
+    answered = replace(evidence, replay=replace(replay, failing_since=None))
+    return checked(absorb(answered, settings, poll, arms), settings)
+
+
+def _patience(poll: Poll, settings: AnalysisSettings) -> float:
+    """Seconds: an outage may be waited out, but what is refused of the past alone would be refused for ever."""
+    kinds = {answer.kind for answer in poll.answers.values() if isinstance(answer, ProviderFault)}
+    return (settings.hold_timeout if kinds & OUTAGE else settings.no_data_timeout).total_seconds()
+
+
+def _current(evidence: Evidence, replay: Replay) -> StepEntered:
+    return replay.ahead[-1] if replay.ahead else evidence.entered[-1]
 
 
 def _is_worth_asking_again(poll: Poll) -> bool:
@@ -203,8 +224,8 @@ def checked(evidence: Evidence, settings: AnalysisSettings) -> Evidence:
     blind = evidence.polls > MOST_BLIND and evidence.scrape_interval is None
     if saved is not None and (blind or evidence.block_start >= saved.block_start):
         if not _has_all(evidence, saved):
-            current = replay.ahead[-1] if replay.ahead else evidence.entered[-1]
-            return _continued(saved, settings, current, max(replay.asked_at, evidence.block_start))
+            at = max(replay.asked_at, evidence.block_start)
+            return _continued(saved, settings, _current(evidence, replay), at)
         replay, saved = replace(replay, saved=None), None
     done = saved is None and not replay.ahead
     return replace(evidence, replay=None if done else replay)

@@ -38,6 +38,8 @@ from modelrollout.domain.intent_document import moment, timestamp
 from modelrollout.domain.metrics import Kind
 from modelrollout.domain.safeguards import Limit
 
+WHOLE = 100
+
 
 def recovery_document(evidence: Evidence, settings: AnalysisSettings) -> dict[str, Any]:
     """`status.analysis.recovery`; what is not known is left out."""
@@ -59,6 +61,7 @@ def recovery_document(evidence: Evidence, settings: AnalysisSettings) -> dict[st
             for each, limit in zip(evidence.limits, settings.limits(), strict=True)
         ],
         "budgetSpent": evidence.budget_spent,
+        "edgesFromPast": [metric.name for metric in evidence.metrics if metric.edges_from_past],
     }
     told: dict[str, Any] = {
         "scrapeInterval": evidence.scrape_interval,
@@ -82,15 +85,35 @@ def with_recovered(fresh: Evidence, settings: AnalysisSettings, document: Mappin
     Times stand still at the end of its last block.
     """
     try:
-        return _recovered(fresh, settings.limits(), document)
+        return _sound(_recovered(fresh, settings.limits(), document))
     except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"status.analysis.recovery cannot be read ({error!r})") from error
+
+
+def _sound(evidence: Evidence) -> Evidence:
+    """ValueError for what no rollout can have come to: status may be anything that somebody wrote."""
+    tests = [test for metric in evidence.metrics for test in metric.tests]
+    scatters = [*(test.scatter for test in tests), *(limit.scatter for limit in evidence.limits)]
+    parts = {len(test.parts) for test in tests}
+    interval = evidence.scrape_interval
+    if not (
+        0 <= evidence.parts_started <= max(1, evidence.planned_parts)
+        and evidence.planned_parts >= 1
+        and parts <= {evidence.parts_started}
+        and all(scatter.phi >= 1 for scatter in scatters)
+        and all(test.ratio is None or test.ratio >= 1 for test in tests)
+        and all(0 < each.weight <= WHOLE for each in evidence.entered)
+        and (interval is None or interval > 0)
+    ):
+        raise ValueError("status.analysis.recovery is of no rollout")
+    return evidence
 
 
 def _recovered(fresh: Evidence, limits: Sequence[Limit], d: Mapping[str, Any]) -> Evidence:
     entered = tuple(_step_in(mapping(row)) for row in rows(d["steps"]))
     if not entered:
         raise ValueError("no step has begun")
+    from_past = frozenset(map(text, rows(d.get("edgesFromPast", ()))))
     tests = [mapping(row) for row in rows(d["tests"])]
     gauged = {text(row["metric"]): _gauge_in(row) for row in map(mapping, rows(d.get("gauges", ())))}
     found, fired, before = d.get("regression"), d.get("guardrail"), d.get("stableBefore")
@@ -108,7 +131,10 @@ def _recovered(fresh: Evidence, limits: Sequence[Limit], d: Mapping[str, Any]) -
         before=None if before is None else _before_in(mapping(before)),
         block_seq=whole(d["blockSeq"]),
         block_start=_seconds(d["blockEnd"]),
-        metrics=tuple(_metric_in(metric, tests, gauged.get(metric.name)) for metric in fresh.metrics),
+        metrics=tuple(
+            replace(_metric_in(metric, tests, gauged.get(metric.name)), edges_from_past=metric.name in from_past)
+            for metric in fresh.metrics
+        ),
         requests=tally_in(d["requests"]),
         step_requests=tally_in(d["stepRequests"]),
         regression=None if found is None else _found_in(mapping(found)),

@@ -88,8 +88,8 @@ def _counts(service: ServiceErrors, now: float) -> bool:
 
 
 def _times(burn: float) -> str:
-    """Two figures are what one look can tell."""
-    return f"{burn:.0f}" if burn >= 10 else f"{burn:.2g}"
+    """Roughly: a figure that changes with each look would be written with each."""
+    return f"{float(f'{burn:.1g}'):g}" if burn >= 10 else f"{burn:.1g}"
 
 
 def _span(seconds: float) -> str:

@@ -84,6 +84,8 @@ class MetricEvidence:
     """Blocks dropped because they had more bad requests than requests."""
     gauge: GaugeEvidence | None = None
     """Of a gauge only."""
+    edges_from_past: bool = False
+    """Chosen from what stable did before the rollout, so that they hold from its first block on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +149,8 @@ class StepEntered:
     """Its last poll, where it was left; `at`: there was none."""
 
     def is_same(self, other: "StepEntered") -> bool:
-        return (self.step, self.weight, self.at) == (other.step, other.weight, other.at)
+        """Its number may have changed since, when steps were edited in flight."""
+        return (self.weight, self.at) == (other.weight, other.at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +164,8 @@ class Replay:
     saved: "Evidence | None"
     """What status says of the evidence that was lost, to be reached; None: it was."""
     asked_at: float = 0.0
+    failing_since: float | None = None
+    """From when on no look has brought an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,8 @@ class SharedQueries:
 
     def _joined(self, kin: Kin, query: Query, text: int) -> _Batch:
         batch = self._open.get(kin)
-        if batch is None or len(batch.members) >= MOST_MEMBERS or batch.text + text > MOST_TEXT:
+        full = batch is None or len(batch.members) >= MOST_MEMBERS or batch.text + text > MOST_TEXT
+        if batch is None or full or not _overlap(batch.members[0], query):
             batch = self._open[kin] = _Batch()
         batch.members.append(query)
         batch.text += text
@@ -98,6 +99,11 @@ class SharedQueries:
         if answer.kind not in _PERHAPS_TOO_MUCH:
             return [answer] * len(members)
         return list(await asyncio.gather(*map(self._provider.rows, members)))
+
+
+def _overlap(one: Query, other: Query) -> bool:
+    """Whether their times are near each other: what lies between is asked for, too."""
+    return abs(one.at - other.at) <= min(_selector(one).seconds, _selector(other).seconds)
 
 
 def _kin(selector: Selector) -> Kin:
