@@ -85,3 +85,18 @@ async def test_while_the_metrics_do_not_answer_it_holds() -> None:
         rollout.script.status = 200
         await rollout.until("Stable")
         assert "EvidenceRestarted" not in rollout.status["analysis"].get("flags", [])
+
+
+async def test_a_bake_does_not_end_before_it_was_gathered_again() -> None:
+    """Else errors at 100 % that had been found would be forgotten."""
+    with a_rollout() as rollout:
+        await at_second_step(rollout)
+        while rollout.weight != 100:
+            await rollout.pass_time(1.0)
+        await lose(rollout)
+        rollout.script.status = 503
+        await rollout.pass_time(60.0)
+        assert rollout.decided()[-1] != "Promote"
+        rollout.script.status = 200
+        await rollout.until("Stable")
+        assert rollout.decided()[-1] == "Promote"
