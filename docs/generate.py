@@ -153,7 +153,6 @@ def reasons() -> str:
                 remembered = " A candidate given up for it is not tried again by itself." if reason in GIVEN_UP else ""
                 parts.append(f"| `{reason}` | {_cell(reason.meaning)}{remembered} |")
         parts.append("")
-    parts += [EVENTS_ALONE]
     return "\n".join(parts)
 
 
@@ -269,14 +268,8 @@ REASONS = """\
 
 A reason is the same word wherever it is met: in a condition, in an event, in `status.decisions`, in
 `status.rollout.aborted` and as a label of a metric. What to do about the ones that stop a rollout is in
-[the guide for people on call](../guides/oncall.md).
-"""
-
-EVENTS_ALONE = """\
-## Events only
-
-| Reason | Meaning |
-|---|---|
+[the guide for people on call](../guides/oncall.md), which also lists [why a step
+holds](../guides/oncall.md#it-holds) and [what is remarkable](../guides/oncall.md#flags) in `status.analysis`.
 """
 
 SETTINGS = f"""\

@@ -37,5 +37,5 @@ def a_deployment(**spec: Any) -> dict[str, Any]:
         "kind": "ModelDeployment",
         "metadata": {"name": "sentiment", "namespace": "shop", "uid": "u", "generation": 1},
         "spec": {"model": {"version": "2"}, "runtime": {"preset": "mlserver", "image": "example/mlserver:1"}, **spec},
-        "status": {"analysis": analysis},
+        "status": {"rollout": {"attempt": 1, "candidate": "new"}, "analysis": analysis},
     }

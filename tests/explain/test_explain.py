@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ import yaml
 from modelrollout.__main__ import main
 from modelrollout.cluster.checkpoint import CHECKSUM
 from modelrollout.explain import source
-from modelrollout.explain.page import WIDTH
-from modelrollout.explain.source import found_in
+from modelrollout.explain.page import WIDTH, page
+from modelrollout.explain.source import found_in, from_file
 from modelrollout.render.templates import EVIDENCE_KEY
 from modelrollout.simulate.deployment_file import Unreadable
 from tests.explain.evidence import a_config_map, a_deployment, evidence
@@ -68,7 +70,10 @@ def of_others() -> dict[str, Any]:
         (cut_short(), "is damaged"),
         (changed(), "was changed"),
         (of_others(), "no evidence of ours"),
-        (a_config_map(data={EVIDENCE_KEY: "[]"}), "is damaged"),
+        (a_config_map(data={EVIDENCE_KEY: "[]"}), "is damaged: it has no fields"),
+        (a_config_map(data={EVIDENCE_KEY: '{"schema": 1}'}), "is damaged: a field is missing"),
+        (a_config_map(data={EVIDENCE_KEY: '{"schema": 2}'}), "is of another version"),
+        (a_config_map(metadata={"name": "x-evidence", "annotations": {CHECKSUM: "0"}}), "was changed"),
         ({"kind": "Secret", "metadata": {"name": "x-evidence"}}, "has 0 ConfigMaps"),
         ({"kind": "ConfigMap", "metadata": 3}, "has 0 ConfigMaps"),
         ({"a": 1}, "has 0 ConfigMaps"),
@@ -82,6 +87,58 @@ def test_what_is_damaged_or_foreign_is_told_in_one_sentence(
     assert said.out == ""
     assert told in said.err
     assert len(said.err.splitlines()) == 1
+    assert not re.search(r"Error|object|'", said.err)
+
+
+def test_who_has_lost_evidence_is_told_where_to_read_on() -> None:
+    for body in (cut_short(), changed()):
+        with pytest.raises(Unreadable, match=r"gathers it again: docs/concepts/judging\.md, If the evidence is lost"):
+            found_in(body, None, "x")
+
+
+def test_status_that_is_no_object_is_none() -> None:
+    odd = {**a_deployment(), "status": {"analysis": [], "rollout": [1]}}
+    assert "\n  Used" not in page(found_in(a_config_map(), odd, "x"))
+
+
+def test_the_checksum_of_status_is_another_write_and_decides_nothing() -> None:
+    deployment = a_deployment()
+    deployment["status"]["analysis"]["stateRef"] = {"checksum": "abc"}
+    assert "the operator goes by the annotation" in found_in(a_config_map(), deployment, "x").checksum
+
+
+@pytest.mark.parametrize(
+    ("rollout", "told"),
+    [
+        ({"attempt": 1, "candidate": "new"}, "by an operator that begins anew"),
+        ({"attempt": 2, "candidate": "new"}, "no more: another rollout"),
+        ({"attempt": 1, "candidate": "newer"}, "no more: another rollout"),
+        ({"attempt": 1}, "no more: no rollout is under way"),
+    ],
+)
+def test_it_says_whether_the_operator_goes_by_the_evidence(rollout: dict[str, Any], told: str) -> None:
+    assert told in found_in(a_config_map(), {**a_deployment(), "status": {"rollout": rollout}}, "x").use
+
+
+def test_a_model_deployment_of_another_name_is_named(tmp_path: Path) -> None:
+    other = {**a_deployment(), "metadata": {"name": "chat"}}
+    found = from_file(a_file(tmp_path, other, a_config_map()))
+    assert found.margins == "the defaults: the file's ModelDeployment is chat, not sentiment"
+    assert found.use == ""
+
+
+@pytest.mark.parametrize("name", ["first-token", "end-to-end"])
+def test_long_names_and_large_counts_do_not_widen_the_page(name: str) -> None:
+    found = found_in(a_config_map(), a_deployment(), "shop/sentiment")
+    errors, latency = found.evidence.metrics
+    tests = [replace(test, edge=0.0025, rollout=test.rollout.times(1000)) for test in latency.tests]
+    metrics = (errors, replace(latency, name=name, tests=tuple(tests)))
+    settings = replace(
+        found.settings, metrics=(found.settings.metrics[0], replace(found.settings.metrics[1], name=name))
+    )
+    told = page(replace(found, evidence=replace(found.evidence, metrics=metrics), settings=settings))
+    assert f"{name}@0.0025" in told
+    assert max(map(len, told.splitlines())) <= WIDTH
 
 
 def test_no_yaml_and_no_file_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +156,7 @@ def test_evidence_of_other_metrics_needs_its_model_deployment() -> None:
 def test_an_older_config_map_without_a_checksum_is_read() -> None:
     body = a_config_map()
     del body["metadata"]["annotations"][CHECKSUM]
-    assert found_in(body, None, "x").checksum == "none written"
+    assert found_in(body, None, "x").checksum.startswith("none written; the operator uses")
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "--file", "b"]])

@@ -74,7 +74,7 @@ class Reason(StrEnum):
     HOLDING = "Holding", "The analysis cannot decide; the weight stays where it is."
     EVIDENCE_RESTARTED = (
         "EvidenceRestarted",
-        "The rollout's evidence was lost and its samples are gone: it goes on from what status kept of it.",
+        "The rollout's evidence was lost and could not be read again in full: it goes on from what status kept of it.",
     )
     ADOPTED = (
         "Adopted",

@@ -1,6 +1,9 @@
 """The page: where the rollout stands, each test with its counts and evidence, the last blocks. Pure."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from math import inf
 from textwrap import wrap
 
@@ -16,7 +19,19 @@ from modelrollout.simulate.tables import Table, aligned, number_text, per_cent
 WIDTH = 98
 _COUNTS = ("candidate", "bad", "rate", "stable", "bad", "rate")
 _DASH = "–"
-_DEFAULTS = "the defaults: the file has no ModelDeployment"
+
+
+LEGEND = (
+    "Words",
+    "  log E       natural logarithm of E, the evidence against the candidate; no probability. At its",
+    "              limit, ln(1/alpha), and with enough bad requests, the candidate is taken back.",
+    "  Parts       E is made of parts; one begins at 1 with each step, and within long steps.",
+    "  phi         as many bad requests as count for one, because they fail in bursts; phi?: assumed.",
+    "  tau         how far pods of one version differ for good; it widens what is tolerated.",
+    "  tolerated   ratio times stable's rate, plus an absolute one: up to there it is not worse.",
+    "  Open block  the seconds that are being gathered; they count in E once the block is closed.",
+    "  More        docs/concepts/judging.md",
+)
 
 
 def page(found: Found) -> str:
@@ -24,8 +39,18 @@ def page(found: Found) -> str:
     evidence, settings = found.evidence, found.settings
     rows = standing(evidence, settings).metrics
     tables = [_counts(rows), _evidence(found, rows), _margins(rows), _gauges(evidence), _blocks(evidence)]
-    blocks = [_facts(found), *([table.title, *aligned(table)] for table in tables if table.rows)]
+    blocks = [_facts(found), *([table.title, *_fitted(table)] for table in tables if table.rows), list(LEGEND)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _fitted(table: Table) -> list[str]:
+    """A table that long names make too wide has them on lines of their own."""
+    lines = aligned(table)
+    if max(map(len, lines)) <= WIDTH:
+        return lines
+    head, *rows = aligned(replace(table, head=("", *table.head[1:]), rows=tuple(("", *row[1:]) for row in table.rows)))
+    named = [[f"  {row[0]}", line] if row[0] else [line] for row, line in zip(table.rows, rows, strict=True)]
+    return [head, *chain.from_iterable(named)]
 
 
 def _facts(found: Found) -> list[str]:
@@ -33,7 +58,8 @@ def _facts(found: Found) -> list[str]:
     title = f"{found.where}: candidate {evidence.candidate} against stable {evidence.stable}"
     told = {
         "Checksum": found.checksum,
-        "Margins": _DEFAULTS if found.status is None else "those of the ModelDeployment",
+        "Used": found.use,
+        "Margins": found.margins,
         "Step": _step(evidence),
         "Before it": "; ".join(
             f"{each.weight} % from {_moment(each.at)} to {_moment(each.until)}" for each in evidence.entered[:-1]
@@ -99,10 +125,10 @@ def _latches(evidence: Evidence) -> str:
 
 def _flags(found: Found) -> list[str]:
     """Those of status, and what the evidence says by itself."""
-    analysis = (found.status or {}).get("analysis") or {}
-    told = (
-        [str(each) for each in analysis.get("flags", [])] if analysis.get("attempt") == found.evidence.attempt else []
-    )
+    analysis = (found.status or {}).get("analysis")
+    told: list[str] = []
+    if isinstance(analysis, Mapping) and analysis.get("attempt") == found.evidence.attempt:
+        told = [str(each) for each in analysis.get("flags", [])]
     since = found.evidence.restarted_at
     if since is not None:
         told = [each for each in told if each != "EvidenceRestarted"]
@@ -197,10 +223,12 @@ def _gauges(evidence: Evidence) -> Table:
 
 def _blocks(evidence: Evidence) -> Table:
     lines = tuple(
-        (str(b.seq), _moment(b.start), f"{b.end - b.start:.1f} s", f"{b.weight} %", *_tally(b.errors))
+        (str(b.seq), _moment(b.start)[11:-1], f"{b.end - b.start:.1f} s", f"{b.weight} %", *_tally(b.errors))
         for b in evidence.recent
     )
-    return Table(title="Last blocks (errors)", head=("block", "from", "long", "at", *_COUNTS), rows=lines, prose=(1,))
+    return Table(
+        title="Last blocks (errors)", head=("block", "from, UTC", "long", "at", *_COUNTS), rows=lines, prose=(1,)
+    )
 
 
 def _strength(log_evidence: float) -> str:

@@ -5,7 +5,7 @@ What is damaged or somebody else's is told in one sentence, never shown as evide
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from modelrollout.cluster.connection import connect
 from modelrollout.cluster.kinds import CONFIG_MAP, MODEL_DEPLOYMENT
 from modelrollout.cluster.store import WatchStore
 from modelrollout.decide.evidence import fits
-from modelrollout.decide.evidence_document import checksum, from_document
+from modelrollout.decide.evidence_document import SCHEMA, checksum, from_document
 from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.model_deployment import InvalidSpec
@@ -25,6 +25,7 @@ from modelrollout.render.templates import EVIDENCE_KEY
 from modelrollout.simulate.deployment_file import Unreadable, documents
 
 Body = Mapping[str, Any]
+_UNUSED = "an operator that begins anew gathers it again: docs/concepts/judging.md, If the evidence is lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +35,11 @@ class Found:
     where: str
     evidence: Evidence
     settings: AnalysisSettings
+    margins: str
+    """Whose they are, in words, as are the next two."""
     checksum: str
-    """In words."""
+    use: str
+    """Whether the operator goes by it; empty where that is not known."""
     status: Body | None
 
 
@@ -48,8 +52,12 @@ def from_file(path: str) -> Found:
         wish = "write what `kubectl get configmap <name>-evidence -o yaml` says"
         raise Unreadable(f"{path}: has {len(maps)} ConfigMaps with evidence; {wish}")
     mine = _name(maps[0]).removesuffix(suffix)
-    deployment = next((each for each in listed if each.get("kind") == names.KIND and _name(each) == mine), None)
-    return found_in(maps[0], deployment, path)
+    deployments = [each for each in listed if each.get("kind") == names.KIND]
+    found = found_in(maps[0], next((each for each in deployments if _name(each) == mine), None), path)
+    if found.status is None and deployments:
+        others = ", ".join(_name(each) for each in deployments)
+        return replace(found, margins=f"the defaults: the file's {names.KIND} is {others}, not {mine}")
+    return found
 
 
 async def from_cluster(namespace: str, name: str, kubeconfig: Path) -> Found:
@@ -70,43 +78,82 @@ async def from_cluster(namespace: str, name: str, kubeconfig: Path) -> Found:
 
 def found_in(live: Body, deployment: Body | None, where: str) -> Found:
     """The evidence of a ConfigMap, with the settings of its rollout."""
-    data = live.get("data")
-    text = data.get(EVIDENCE_KEY) if isinstance(data, Mapping) else None
+    text = _mapping(live.get("data")).get(EVIDENCE_KEY)
     if not isinstance(text, str):
         raise Unreadable(f"{where}: {_name(live)} has no {EVIDENCE_KEY}; it is no evidence of ours")
-    try:
-        evidence = from_document(json.loads(text))
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise Unreadable(f"{where}: {_name(live)} is damaged; the operator will not use it: {error}") from error
-    status = None if deployment is None else deployment.get("status") or {}
+    evidence = _read(text, f"{where}: {_name(live)}")
+    status = None if deployment is None else _mapping(deployment.get("status"))
     good = _checked(live, text, status, where)
-    settings = AnalysisSettings() if deployment is None else _settings(deployment, evidence, where)
+    settings, margins = _settings(deployment, evidence, where)
     if not fits(evidence, settings):
         wish = "its margins are in the ModelDeployment of that rollout; put both into one file"
         raise Unreadable(f"{where}: the evidence is of {', '.join(m.name for m in evidence.metrics)}; {wish}")
-    return Found(where=where, evidence=evidence, settings=settings, checksum=good, status=status)
+    return Found(
+        where=where,
+        evidence=evidence,
+        settings=settings,
+        margins=margins,
+        checksum=good,
+        use=_use(evidence, status),
+        status=status,
+    )
 
 
-def _settings(deployment: Body, evidence: Evidence, where: str) -> AnalysisSettings:
+def _read(text: str, where: str) -> Evidence:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"{where} is damaged: it is cut short, or no JSON; {_UNUSED}") from error
+    if not isinstance(document, Mapping):
+        raise Unreadable(f"{where} is damaged: it has no fields; {_UNUSED}")
+    if document.get("schema") != SCHEMA:
+        raise Unreadable(f"{where} is of another version of the operator: its schema is not {SCHEMA}; {_UNUSED}")
+    try:
+        return from_document(document)
+    except (ValueError, AttributeError) as error:
+        raise Unreadable(f"{where} is damaged: a field is missing, or is of another kind; {_UNUSED}") from error
+
+
+def _settings(deployment: Body | None, evidence: Evidence, where: str) -> tuple[AnalysisSettings, str]:
     """As frozen when the rollout began; of one that is over, those of the spec."""
-    rollout = (deployment.get("status") or {}).get("rollout") or {}
-    if rollout.get("analysis") and str(rollout.get("attempt")) == evidence.attempt:
-        return analysis_settings(rollout["analysis"])
+    if deployment is None:
+        return AnalysisSettings(), "the defaults: the file has no ModelDeployment"
+    rollout = _mapping(_mapping(deployment.get("status")).get("rollout"))
+    frozen = rollout.get("analysis")
+    if isinstance(frozen, str) and _is_of(evidence, rollout):
+        return analysis_settings(frozen), "those that the ModelDeployment had when this rollout began"
     desired = parse(deployment)
     if isinstance(desired, InvalidSpec):
         raise Unreadable(f"{where}: {desired.message}")
-    return desired.analysis
+    return desired.analysis, "those of the ModelDeployment's spec"
 
 
 def _checked(live: Body, text: str, status: Body | None, where: str) -> str:
-    written, now = (_metadata(live).get("annotations") or {}).get(CHECKSUM), checksum(text)
+    """Held against the annotation, as the operator does; status names what it had when it was written."""
+    written, now = _mapping(_metadata(live).get("annotations")).get(CHECKSUM), checksum(text)
     if written is None:
-        return "none written"
+        return "none written; the operator uses such evidence unchecked"
     if written != now:
-        raise Unreadable(f"{where}: {_name(live)} was changed: its checksum is {now}, not {written}; it is not used")
-    named = ((status or {}).get("analysis") or {}).get("stateRef") or {}
-    same = {None: "", now: ", the one that status names"}.get(named.get("checksum"), ", status names another")
-    return f"good ({now}{same})"
+        raise Unreadable(f"{where}: {_name(live)} was changed: its checksum is {now}, not {written}; {_UNUSED}")
+    named = _mapping(_mapping((status or {}).get("analysis")).get("stateRef")).get("checksum")
+    if named in (None, now):
+        return f"good ({now}{', the one that status names' if named else ''})"
+    return f"good ({now}); status names {named}, of an earlier or later write: the operator goes by the annotation"
+
+
+def _use(evidence: Evidence, status: Body | None) -> str:
+    rollout = (status or {}).get("rollout")
+    if not isinstance(rollout, Mapping):
+        return ""
+    if not rollout.get("candidate"):
+        return "no more: no rollout is under way"
+    if not _is_of(evidence, rollout):
+        return "no more: another rollout is under way, and its evidence is not written yet"
+    return "by an operator that begins anew; one that runs has its own, about a minute newer at most"
+
+
+def _is_of(evidence: Evidence, rollout: Body) -> bool:
+    return (str(rollout.get("attempt")), rollout.get("candidate")) == (evidence.attempt, evidence.candidate)
 
 
 def _members(document: object) -> list[Body]:
@@ -117,8 +164,12 @@ def _members(document: object) -> list[Body]:
 
 
 def _metadata(body: Body) -> Body:
-    metadata = body.get("metadata")
-    return metadata if isinstance(metadata, Mapping) else {}
+    return _mapping(body.get("metadata"))
+
+
+def _mapping(value: object) -> Body:
+    """As it is, or an empty one: what a file has may be anything."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _name(body: Body) -> str:
