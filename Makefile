@@ -56,9 +56,10 @@ goldens: setup ## rewrite what is rendered; the diff is the review
 	python -m tests.explain.write_golden
 	python -m tests.chart.write_snapshots
 
-generate: setup ## rewrite manifests/, the chart's CRD copy and docs/reference/
+generate: setup ## rewrite manifests/, the copies of the CRD and docs/reference/
 	python charts/render_manifests.py
 	python -m docs.generate
+	python -m tests.simulate.write_fields
 
 lock: ## resolve the lock files anew, with hashes
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock

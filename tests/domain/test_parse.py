@@ -221,6 +221,38 @@ def test_frozen_text_that_cannot_be_read_is_the_default(text: str | None) -> Non
             {"analysis": {"metrics": [{"name": "errors", "weight": 2}]}},
             "spec.analysis.metrics[0].weight: 2.0 is not possible",
         ),
+        ({"analysis": {"deadline": 30}}, "spec.analysis.deadline: 30 is no duration; write 30s"),
+        ({"analysis": {"deadline": "30"}}, "spec.analysis.deadline: 30 is no duration; write 30s"),
+        ({"analysis": {"deadline": 1.5}}, "spec.analysis.deadline: 1.5 is no duration; write 1s500ms"),
+        ({"analysis": {"deadline": -1}}, "spec.analysis.deadline: -1 is no duration; write a duration such as 90s"),
+        ({"analysis": {"deadline": True}}, "spec.analysis.deadline: true is no duration; write a duration such as"),
+        ({"rollout": {"bake": 60}}, "spec.rollout.bake: 60 is no duration; write 60s"),
+        (
+            {"rollout": {"steps": [{"weight": "10%"}]}},
+            "spec.rollout.steps[0].weight: 10% is not a whole number; write 10",
+        ),
+        (
+            {"analysis": {"guardrails": {"errorRateMax": "5%"}}},
+            "spec.analysis.guardrails.errorRateMax: 5% is not a number; write 0.05",
+        ),
+        ({"analysis": {"alpha": "0.01"}}, "spec.analysis.alpha: 0.01 is not a number; write 0.01, without quotes"),
+        ({"analysis": {"alpha": ["1%"]}}, "spec.analysis.alpha: ['1%'] is not a number"),
+        (
+            {"analysis": {"metrics": [{"name": "latency", "slo": {"within": "500ms", "share": 0.9}}]}},
+            "spec.analysis.metrics[0].slo.within: 500ms is not a number; write 0.5, in seconds",
+        ),
+        (
+            {"analysis": {"metrics": [{"name": "latency", "slo": {"within": 0.5, "share": "99.9%"}}]}},
+            "spec.analysis.metrics[0].slo.share: 99.9% is not a number; write 0.999",
+        ),
+        (
+            {"analysis": {"metrics": [{"name": "latency", "edges": ["1m"]}]}},
+            "spec.analysis.metrics[0].edges[0]: 1m is not a number; write 60, in seconds",
+        ),
+        (
+            {"analysis": {"metrics": [{"name": "erors"}]}},
+            "spec.analysis.metrics[0].kind: is missing; write ratio, histogram or gauge; or did you mean errors?",
+        ),
         ({"paused": "yes"}, "spec.paused: yes is neither true nor false"),
     ],
 )

@@ -113,7 +113,7 @@ def test_what_cannot_be_meant_is_refused_by_file_field_and_fix(text: str, told: 
         ("headers: {X-Scope-OrgID: ''}", "headers.X-Scope-OrgID: its value cannot be sent"),
         ("headerFiles: {X-Api-Key: x}", "headerFiles.X-Api-Key: is no path"),
         ("replicaLabel: 'a-b'", "replicaLabel: a-b cannot be used; write the name of a label"),
-        ("lag: 60", 'lag: 60 is not text; put it in quotes, as in "1.10"'),
+        ("lag: 60", "lag: 60 is no duration; write 60s"),
         ("lag: 11m", "lag: 11m is out of range; write 0s to 10m"),
         ("timeout: 30s", "timeout: 30s is out of range; write 1s to 12s"),
         ("concurrency: 0", "concurrency: 0 is below 1"),

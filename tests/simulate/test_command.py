@@ -67,10 +67,22 @@ def test_the_same_seed_prints_the_same(spec: str, capsys: pytest.CaptureFixture[
         (("weight: 50", "weight: 120"), QUICK, "spec.rollout.steps[0].weight: 120 is not between 1 and 99"),
         (("kind: ModelDeployment", "kind: Model"), QUICK, "has no ModelDeployment; write one with"),
         (("spec:", "spec: ["), QUICK, "is not YAML"),
-        ((", gatewayAPI: {parentRefs", ", gateway: {parentRefs"), QUICK, "spec.traffic.gatewayAPI.parentRefs"),
+        ((", gatewayAPI: {parentRefs: [{name: public}]}", ""), QUICK, "spec.traffic.gatewayAPI.parentRefs"),
+        ((", gatewayAPI: {", ", gateway: {"), QUICK, "spec.traffic.gateway: is no field; did you mean gatewayAPI?"),
         (("", ""), ("--runs", "2"), "--rps: is missing"),
         (("", ""), (*QUICK, "--scrape", "5m"), "scrape: 300.0 is not possible"),
         (("", ""), (*QUICK, "--plot", "a.jpeg"), "end the name with .svg or .png or .pdf"),
+        (("", ""), ("--rps", "1e9"), "write a number above 0, at most 10000000"),
+        (
+            ("{name: errors}", "{name: latency, slo: {within: 0.4, share: 0.9}}"),
+            (*QUICK, "--bounds", "0.1,0.3,1.2,5"),
+            "ends at 0.4 s, so nothing counts what is slower. Write 0.3 or 1.2 instead, or leave it out.",
+        ),
+        (
+            ("{name: errors}", "{name: latency, edges: [0.3, 6]}"),
+            (*QUICK, "--bounds", "0.1,0.3,1.2,5"),
+            "edges of latency: no bucket of stable's histogram ends at 6 s, so nothing counts what is slower. Write 5",
+        ),
         (("preset: mlserver", "preset: nobodys"), QUICK, "UnknownPreset"),
     ],
 )
@@ -102,6 +114,29 @@ def test_an_argument_that_cannot_be_used_is_refused_by_name(
     assert main(["simulate", spec, *QUICK, *arguments]) == 64
     told = capsys.readouterr().err
     assert f"argument {arguments[0]}" in told and message in told
+
+
+@pytest.mark.parametrize(
+    ("bounds", "remarked"), [((), True), (("--bounds", "0.1,0.4,1.2"), False)], ids=["of the gateway", "as said"]
+)
+def test_a_bucket_for_an_edge_is_only_assumed_where_no_bounds_are_said(
+    spec: str, bounds: tuple[str, ...], remarked: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(spec).write_text(SPEC.replace("{name: errors}", "{name: latency, slo: {within: 0.4, share: 0.9}}"))
+    assert main(["simulate", spec, *QUICK, "--catch", "50%", *bounds]) == 0
+    assert ("is taken to have a bucket for each edge" in capsys.readouterr().out) is remarked
+
+
+@pytest.mark.parametrize(("mode", "enforced"), [("none", False), ("observe", False), ("enforce", True)])
+def test_alpha_is_only_held_against_what_is_enforced(
+    spec: str, mode: str, enforced: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(spec).write_text(SPEC.replace("metrics:", f"mode: {mode}, metrics:"))
+    assert main(["simulate", spec, *QUICK, "--catch", "50%"]) == 0
+    told = capsys.readouterr().out
+    assert ("promised is at most alpha = 1 %" in told) is enforced
+    assert (f"With mode {mode} nothing is enforced, so alpha does not apply." in told) is not enforced
+    assert ("promoted, by time " in told) is not enforced
 
 
 def test_without_matplotlib_it_says_how_to_get_it(

@@ -131,6 +131,26 @@ def test_the_command_takes_them_by_name(rated: str, capsys: pytest.CaptureFixtur
         (("--metric", "quality"), "quality names no value"),
         (("--metric", "quality=200%"), "quality: 200% is not possible"),
         (("--metric", "quality=1h/x"), "quality: x is no number"),
+        (("--metric", "qualit=2%"), "--metric qualit: is not drawn; spec.analysis.metrics has quality"),
+        (
+            ("--metric", "quality=2%", "--candidate-metric", "qualit=4%"),
+            "--candidate-metric qualit: is not drawn; spec.analysis.metrics has quality",
+        ),
+        (
+            ("--metric", "quality=2%", "--metric", "quality=3%"),
+            "--metric quality: is said twice; leave one of them out",
+        ),
+        (
+            ("--metric", "quality=2%", *("--candidate-metric", "quality=3%") * 2),
+            "--candidate-metric quality: is said twice",
+        ),
+        (("--metric", "errors=2%"), "--metric errors: has an option of its own; write --errors"),
+        (("--candidate-metric", "latency=1s"), "latency: has an option of its own; write --candidate-latency"),
+        (("--candidate-metric", "quality=3%"), "quality: is said of the candidate only; write --metric quality=…, too"),
+        (
+            ("--metric", "quality=2%", "--candidate-metric", "quality=1s"),
+            "--candidate-metric quality: has values of another kind than with --metric",
+        ),
         (("--metric", "quality=2%", "--gateway", "haproxy"), "invalid choice: 'haproxy'"),
         (("--metric", "quality=2%", "--gateway", "nginx-gateway-fabric"), "cannot tell revisions apart"),
     ],

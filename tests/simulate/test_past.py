@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelrollout.simulate.deployment_file import Unreadable
-from modelrollout.simulate.past import rollouts_of_file, rollouts_of_status
+from modelrollout.simulate.past import NOTHING_KEPT, Found, rollouts_of_file, rollouts_of_status
 from modelrollout.simulate.retell import PastRollout, PastStep
 
 
@@ -105,7 +105,7 @@ def test_a_rollout_that_runs_or_never_had_traffic_is_not_judged() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"status": None}, {"status": {"decisions": [3, {"time": "x"}]}}])
 def test_an_object_without_a_past_has_none(body: dict[str, Any]) -> None:
-    assert rollouts_of_status(body).rollouts == ()
+    assert rollouts_of_status(body) == Found(rollouts=(), untold=(NOTHING_KEPT,))
 
 
 LIST = """\

@@ -258,6 +258,18 @@ def test_only_rollouts_of_the_time_asked_for_are_replayed(
     assert len(json.loads(capsys.readouterr().out)["rollouts"]) == count
 
 
+@pytest.mark.parametrize("status", [{}, {"decisions": []}, {"decisions": [{"time": at(0), "action": "Start"}]}])
+def test_without_a_past_nothing_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: dict[str, Any]
+) -> None:
+    path = tmp_path / "md.yaml"
+    path.write_text(yaml.safe_dump({**SPEC, "status": status}))
+    assert main(["replay", str(path), "--prometheus", "http://127.0.0.1:1"]) == 1
+    told = capsys.readouterr()
+    assert f"{path}: status has no decisions of a rollout that is over" in told.err and "--rollouts" in told.err
+    assert told.out == ""
+
+
 def test_rollouts_can_be_named_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     live = live_of_the_spec(0.3)
     (step,) = live.rollout.steps

@@ -7,15 +7,19 @@ Everything here either returns what was asked for or raises `Wrong`, whose text 
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
 
-from modelrollout.domain.durations import WISH, duration
+from modelrollout.domain.durations import WISH, duration, duration_text
 from modelrollout.domain.fragment import Fragment
 
 _SHOWN = 60
 """Longest piece of a wrong value that a message repeats."""
+_FEW_DIGITS = re.compile(r"[0-9]{1,5}", re.ASCII)
+"""As many as a part of a duration may have."""
+_PLAIN_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?%?", re.ASCII)
 
 
 class Wrong(ValueError):  # noqa: N818 -- never leaves domain.parse; a spec that is wrong is a value there
@@ -64,16 +68,19 @@ class Field:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            self.wrong("is not a whole number")
+            digits = value.removesuffix("%") if isinstance(value, str) else ""
+            self.wrong(f"is not a whole number{f'; write {digits}' if _FEW_DIGITS.fullmatch(digits) else ''}")
         if value < low:
             self.wrong(f"is below {low}")
         if value > high:
             self.wrong(f"is above {high}")
         return value
 
-    def number(self) -> float:
+    def number(self, *, seconds: bool = False) -> float:
+        """`seconds`: that is what it counts, so a duration is told in seconds."""
         if isinstance(self.value, bool) or not isinstance(self.value, (int, float)):
-            self.wrong("is not a number")
+            meant = _number_meant(self.value, seconds=seconds) if isinstance(self.value, str) else ""
+            self.wrong(f"is not a number{meant and f'; write {meant}'}")
         try:
             number = float(self.value)
         except OverflowError:
@@ -90,12 +97,12 @@ class Field:
         return self.value
 
     def time(self, *, above_zero: bool = False) -> timedelta:
+        if not isinstance(self.value, str):
+            self.wrong(f"is no duration; {_duration_meant(self.value)}")
         try:
-            length = duration(self.text())
-        except Wrong:
-            raise
-        except ValueError as error:
-            self.wrong(f"is no duration; {error}")
+            length = duration(self.value)
+        except ValueError:
+            self.wrong(f"is no duration; {_duration_meant(self.value)}")
         if above_zero and not length:
             self.wrong(f"is too short; {WISH}")
         return length
@@ -141,3 +148,20 @@ class Field:
         shown = {True: "true", False: "false"}.get(self.value) if isinstance(self.value, bool) else str(self.value)
         text = "".join(letter if letter.isprintable() else "?" for letter in shown or '""')
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _number_meant(text: str, *, seconds: bool) -> str:
+    """What to write for `99%`, `"0.5"` or, of seconds, `500ms`; empty where nothing is known."""
+    with suppress(ValueError):
+        if seconds and (length := duration(text)):
+            return f"{length.total_seconds():.10g}, in seconds"
+    if _PLAIN_NUMBER.fullmatch(text) is None:
+        return ""
+    return f"{float(text[:-1]) / 100:.10g}" if text.endswith("%") else f"{text}, without quotes"
+
+
+def _duration_meant(value: object) -> str:
+    """A number without a unit is one of seconds."""
+    if isinstance(value, float) and 0.001 <= value < 86_400:
+        return f"write {duration_text(timedelta(seconds=value))}"
+    return f"write {value}s" if _FEW_DIGITS.fullmatch(str(value)) else WISH

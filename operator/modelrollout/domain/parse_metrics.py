@@ -5,6 +5,7 @@ another namespace is refused here, as the CRD does, for objects that are older t
 """
 
 import re
+from difflib import get_close_matches
 
 from modelrollout.domain.metrics import (
     BUILT_IN,
@@ -65,7 +66,7 @@ def _metric(field: Field, index: int) -> MetricSettings:
             regression=_margin(field["regression"], regression),
             non_inferiority=_margin(field["nonInferiority"], proof),
             required_for_advance=field["requiredForAdvance"].yes(default=True),
-            edges=tuple(each.number() for each in edges.elements()) if edges.given else None,
+            edges=tuple(each.number(seconds=True) for each in edges.elements()) if edges.given else None,
             slo=_slo(field["slo"]),
             signal=signal,
             source=Source(field["source"].one_of(*Source)) if field["source"].given else Source.SERVER,
@@ -87,7 +88,9 @@ def _check_ours(field: Field, name: str) -> None:
 
 def _own(field: Field) -> Signal:
     field["name"].matching(_NAME, "write up to 40 lower-case letters, digits and -, beginning with a letter")
-    kind = Kind(field["kind"].needed("write ratio, histogram or gauge").one_of(*Kind))
+    near = get_close_matches(field["name"].text(), BUILT_IN, n=1)
+    meant = f"; or did you mean {near[0]}?" if near else ""
+    kind = Kind(field["kind"].needed(f"write ratio, histogram or gauge{meant}").one_of(*Kind))
     given = field.has(*_PLACES)
     if set(given) not in map(set, _OF_KIND[kind]):
         wish = " or ".join(" and ".join(names) for names in _OF_KIND[kind])
@@ -167,7 +170,7 @@ def _slo(field: Field) -> tuple[float, float] | None:
     if not field.given:
         return None
     within, share = field["within"].needed("write seconds"), field["share"].needed("write a share such as 0.99")
-    return within.number(), share.number()
+    return within.number(seconds=True), share.number()
 
 
 def _margin(field: Field, default: Margin) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from modelrollout.domain.conditions import Remark
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.simulate import arguments
 from modelrollout.simulate.deployment_file import Unreadable, read_deployment
+from modelrollout.simulate.own_metrics import said_of
 from modelrollout.simulate.picture import NoPicture, draw
 from modelrollout.simulate.recorded import judge_recorded, read_recorded
 from modelrollout.simulate.scenario import TRAEFIK, Lognormal, Rate, Scenario, Version
@@ -93,7 +94,7 @@ def _page(given: argparse.Namespace, prepared: Prepared) -> Page:
         if given.plot is not None:
             raise NoPicture("--plot: recorded counts are judged once; there is nothing to draw")
         return judge_recorded(desired, read_recorded(given.recorded))
-    scenario = _scenario(given)
+    scenario = _scenario(given, desired)
     found = study(
         desired, scenario, worse=_worse(given, scenario.stable), runs=given.runs, seed=given.seed, jobs=given.jobs
     )
@@ -102,15 +103,15 @@ def _page(given: argparse.Namespace, prepared: Prepared) -> Page:
     return told(found)
 
 
-def _scenario(given: argparse.Namespace) -> Scenario:
+def _scenario(given: argparse.Namespace, desired: ModelDeployment) -> Scenario:
     if given.rps is None:
         raise Unreadable("--rps: is missing; write how many requests per second both versions get together")
-    own = dict(given.metric)
+    own, of_candidate = said_of(desired, given.metric, given.candidate_metric)
     stable = Version(error_rate=given.errors, latency=given.latency, own=tuple(own.items()))
     candidate = Version(
         error_rate=stable.error_rate if given.candidate_errors is None else given.candidate_errors,
         latency=given.candidate_latency or stable.latency,
-        own=tuple((own | dict(given.candidate_metric)).items()),
+        own=tuple((own | of_candidate).items()),
     )
     return Scenario(
         requests_per_second=given.rps,

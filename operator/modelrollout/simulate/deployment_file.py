@@ -1,4 +1,4 @@
-"""A ModelDeployment out of a file, read by the operator's own parser: the same errors, the same defaults."""
+"""A ModelDeployment out of a file, read as the API server and the operator read it: the same errors and defaults."""
 
 import sys
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import yaml
 from modelrollout.domain.model_deployment import InvalidSpec, ModelDeployment
 from modelrollout.domain.parse import parse
 from modelrollout.names import KIND
+from modelrollout.simulate.known_fields import unknown_fields
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -48,6 +49,10 @@ def read_deployment(path: str, *, name: str | None = None) -> ModelDeployment:
 
 
 def deployment_of(body: Mapping[str, Any], origin: str) -> ModelDeployment:
+    """Unreadable where a field is unknown, too: left out silently, it would be another spec that is answered for."""
+    unknown = unknown_fields(body)
+    if unknown:
+        raise Unreadable("\n".join(f"{origin}: {sentence}" for sentence in unknown))
     desired = parse(body)
     if isinstance(desired, InvalidSpec):
         raise Unreadable(f"{origin}: {desired.message}")

@@ -15,6 +15,7 @@ from modelrollout.domain.metrics import ERRORS, LATENCY, Kind, MetricSettings
 from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.domain.polls import BAD_PART, SUM_PART
 from modelrollout.domain.signals import Score
+from modelrollout.simulate.bucket_bounds import metric_bounds
 from modelrollout.simulate.chance import binomial, shared_out
 from modelrollout.simulate.scenario import SERVER_BOUNDS, Lognormal, Rate, Scenario, Version
 from modelrollout.simulate.scraped import Scraped
@@ -57,13 +58,52 @@ def gauges(desired: ModelDeployment) -> tuple[str, ...]:
     return tuple(metric.name for metric in desired.analysis.metrics if metric.kind is Kind.GAUGE)
 
 
+_OPTIONS = ("--metric", "--candidate-metric")
+
+
+def said_of(
+    desired: ModelDeployment,
+    stable: Sequence[tuple[str, Rate | Lognormal]],
+    candidate: Sequence[tuple[str, Rate | Lognormal]],
+) -> tuple[dict[str, Rate | Lognormal], dict[str, Rate | Lognormal]]:
+    """What a command line says of both versions' metrics; ValueError names the option and the metric."""
+    known = [metric.name for metric in _listed(desired)]
+    for option, said in zip(_OPTIONS, (stable, candidate), strict=True):
+        for index, (name, _) in enumerate(said):
+            if name in (ERRORS, LATENCY):
+                raise ValueError(f"{option} {name}: has an option of its own; write {_own_option(option, name)}")
+            if name not in known:
+                raise ValueError(f"{option} {name}: is not drawn; spec.analysis.metrics has {_names(known)}")
+            if name in dict(said[:index]):
+                raise ValueError(f"{option} {name}: is said twice; leave one of them out")
+    of_stable = dict(stable)
+    for name, value in candidate:
+        if name not in of_stable:
+            raise ValueError(f"{_OPTIONS[1]} {name}: is said of the candidate only; write {_OPTIONS[0]} {name}=…, too")
+        if type(value) is not type(of_stable[name]):
+            raise ValueError(f"{_OPTIONS[1]} {name}: has values of another kind than with {_OPTIONS[0]}")
+    return of_stable, dict(candidate)
+
+
+def _own_option(option: str, name: str) -> str:
+    return f"--{name}" if option == _OPTIONS[0] else f"--candidate-{name}"
+
+
+def _listed(desired: ModelDeployment) -> list[MetricSettings]:
+    return [m for m in desired.analysis.metrics if m.name not in (ERRORS, LATENCY) and m.is_counted]
+
+
+def _names(known: Sequence[str]) -> str:
+    return ", ".join(known) or "none but errors and latency"
+
+
 def own_metrics(desired: ModelDeployment, scenario: Scenario) -> tuple[OwnMetric, ...]:
     """Those that are drawn. ValueError names a metric of which nothing, or something impossible, is said."""
-    listed = [m for m in desired.analysis.metrics if m.name not in (ERRORS, LATENCY) and m.is_counted]
-    unknown = [name for name, _ in scenario.stable.own if name not in [metric.name for metric in listed]]
+    listed = _listed(desired)
+    known = [metric.name for metric in listed]
+    unknown = [name for name, _ in scenario.stable.own if name not in known]
     if unknown:
-        known = ", ".join(metric.name for metric in listed) or "none but errors and latency"
-        raise ValueError(f"metric {unknown[0]}: is not drawn; spec.analysis.metrics has {known}")
+        raise ValueError(f"metric {unknown[0]}: is not drawn; spec.analysis.metrics has {_names(known)}")
     return tuple(found for metric in listed if (found := _own(metric, scenario)) is not None)
 
 
@@ -81,8 +121,7 @@ def _own(metric: MetricSettings, scenario: Scenario) -> OwnMetric | None:
     if isinstance(said, Rate) or (said is None and metric.signal is not None):
         wish = f"write its median and sigma, such as {metric.name}=100ms/0.6"
         raise ValueError(f"metric {metric.name}: {_what(said)}; {wish}")
-    bounds = tuple(sorted({*(scenario.bounds or SERVER_BOUNDS), *metric.bounds}))
-    return OwnMetric(name=metric.name, bounds=bounds)
+    return OwnMetric(name=metric.name, bounds=metric_bounds(metric, scenario, SERVER_BOUNDS))
 
 
 def _what(said: Rate | Lognormal | None) -> str:

@@ -16,6 +16,10 @@ from modelrollout.simulate.retell import PastRollout, PastStep
 
 _ENDINGS = {"Promote": "promoted", "Rollback": "rolled back", "Withdraw": "withdrawn"}
 """By the action of the decision that ended it."""
+NOTHING_KEPT = (
+    "status has no decisions of a rollout that is over; take the file from `kubectl get modeldeployment -o yaml`, "
+    "or name rollouts with --rollouts"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ class _Open:
 
 
 def rollouts_of_status(body: Mapping[str, Any]) -> Found:
-    """Of `status.decisions`, oldest first; one that still runs is left out."""
+    """Of `status.decisions`, oldest first; one that still runs is left out. Without any, `untold` says so."""
     status = body.get("status")
     status = status if isinstance(status, Mapping) else {}
     rollouts: list[PastRollout] = []
@@ -81,7 +85,7 @@ def rollouts_of_status(body: Mapping[str, Any]) -> Found:
             rollouts += [told] if isinstance(told, PastRollout) else []
             untold += [told] if isinstance(told, str) else []
             under_way = None
-    return Found(rollouts=tuple(rollouts), untold=tuple(untold))
+    return Found(rollouts=tuple(rollouts), untold=tuple(untold) if rollouts or untold else (NOTHING_KEPT,))
 
 
 def _closed(done: _Open, ending: str) -> PastRollout | str:

@@ -13,7 +13,7 @@ from modelrollout.domain.model_deployment import ModelDeployment
 from modelrollout.measure.instruments import DEFAULT_GATEWAY, Instruments, gateways
 from modelrollout.measure.provider_settings import ProviderSettings, providers_of
 from modelrollout.simulate.deployment_file import Unreadable, deployment_of, stored_objects
-from modelrollout.simulate.past import Found, rollouts_of_file, rollouts_of_status
+from modelrollout.simulate.past import NOTHING_KEPT, Found, rollouts_of_file, rollouts_of_status
 from modelrollout.simulate.replay import NoAnswer, replay
 from modelrollout.simulate.replay_told import Replayed, replay_told
 from modelrollout.simulate.retell import PastRollout
@@ -62,6 +62,9 @@ def _act(given: argparse.Namespace) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
+    if all(past.untold == (NOTHING_KEPT,) for _, past in found):
+        print(f"{given.file}: {NOTHING_KEPT}", file=sys.stderr)
+        return EXIT_FAILED
     try:
         instruments = _instruments(given)
         page = replay_told([_replayed(desired, past, provider, instruments) for desired, past in found])

@@ -5,6 +5,8 @@ from math import erf, inf, log, sqrt
 from typing import Self
 
 TRAEFIK = "traefik"
+MOST_REQUESTS = 10_000_000
+_RPS = f"a number above 0, at most {MOST_REQUESTS}"
 _ENVOY_BOUNDS = (0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 GATEWAY_BOUNDS = {TRAEFIK: (0.1, 0.3, 1.2, 5.0), "istio": _ENVOY_BOUNDS, "envoy-gateway": _ENVOY_BOUNDS}
 """Of the latency buckets in seconds, as each gateway has them unless it is told otherwise."""
@@ -96,7 +98,7 @@ class Scenario:
     """Whose series `analysis.source: gateway` reads."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.requests_per_second <= 1e7, "requests per second", self.requests_per_second, "above 0")
+        _require(0 < self.requests_per_second <= MOST_REQUESTS, "requests per second", self.requests_per_second, _RPS)
         _require(0.1 <= self.scrape <= 60, "scrape", self.scrape, "0.1 to 60 seconds")
         _require(self.pods is None or 1 <= self.pods <= 1000, "pods", self.pods, "1 to 1000")
         told = (self.stable.latency is None) == (self.tested.latency is None)

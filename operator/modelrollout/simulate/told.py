@@ -59,14 +59,18 @@ def _remarks(study: Study, settings: AnalysisSettings) -> list[str]:
         there = " and ".join(f"{weight} %" for weight in waiting)
         found.append(f"A person lets {there} pass {seconds_text(scenario.approve_after)} after being waited for.")
     if settings.mode is not Mode.ENFORCE:
-        found.append(f"analysis.mode is {settings.mode}: steps go by minDuration; only failing pods are taken back.")
+        found.append(
+            f"analysis.mode is {settings.mode}: nothing that is measured is enforced. Steps go by minDuration; only "
+            "failing pods are taken back."
+        )
     elif scenario.stable.latency is None and any(
         metric.kind is Kind.HISTOGRAM and metric.required_for_advance for metric in settings.metrics
     ):
         found.append("Without latency series latency is never proven, so the deadline decides each step.")
     if left_out := gauges(study.desired):
         found.append(f"Left out, for a gauge's values cannot be drawn: {', '.join(left_out)}.")
-    if settings.source is Source.GATEWAY and any(metric.bounds for metric in settings.metrics):
+    named = any(metric.bounds for metric in settings.metrics)
+    if settings.source is Source.GATEWAY and named and scenario.bounds is None:
         found.append("The gateway is taken to have a bucket for each edge and slo of analysis.metrics.")
     return found
 
@@ -103,24 +107,28 @@ def _times(spread: Spread | None) -> tuple[str, str]:
 
 
 def _how_often_wrong(study: Study) -> Table:
-    same, alpha = study.same, study.desired.analysis.alpha
+    same, settings = study.same, study.desired.analysis
     count = len(same.runs)
     undone = sum(run.undone for run in same.runs)
     proven = sum(run.proven for run in same.runs)
     promoted = sum(run.ending is Ending.PROMOTED for run in same.runs)
+    enforced = settings.mode is Mode.ENFORCE
     rows = [
         ("rolled back", f"{undone}", per_cent(undone / count)),
         ("held", *_counted(same, Ending.HELD)),
+    ]
+    by_judgement = [
         ("promoted, every step proven", f"{proven}", per_cent(proven / count)),
         ("promoted, some step at its deadline", f"{promoted - proven}", per_cent((promoted - proven) / count)),
     ]
+    rows += by_judgement if enforced else [("promoted, by time", f"{promoted}", per_cent(promoted / count))]
     if same.ended(Ending.UNFINISHED):
         rows.append(("unfinished", *_counted(same, Ending.UNFINISHED)))
     bound = (
         f"{undone} of {count} rolled back: the true rate is below {per_cent(upper_bound(undone, count))} "
-        f"({per_cent(CONFIDENCE)} confidence); promised is at most alpha = {per_cent(alpha)}."
+        f"({per_cent(CONFIDENCE)} confidence); promised is at most alpha = {per_cent(settings.alpha)}."
     )
-    remarks = [bound]
+    remarks = [bound if enforced else f"With mode {settings.mode} nothing is enforced, so alpha does not apply."]
     if promoted < count:
         remarks.append(f"Not promoted: {_others(same)}.")
     return Table(

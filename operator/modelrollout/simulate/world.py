@@ -18,7 +18,7 @@ from modelrollout.domain.analysis import AnalysisSettings
 from modelrollout.domain.evidence import Evidence
 from modelrollout.domain.fragment import EMPTY
 from modelrollout.domain.intent import Intent
-from modelrollout.domain.metrics import LATENCY, Source
+from modelrollout.domain.metrics import Source
 from modelrollout.domain.model_deployment import ModelDeployment, RouterName
 from modelrollout.domain.observed import Autoscaler, Observed, Pod, Workload
 from modelrollout.domain.plan import (
@@ -39,8 +39,9 @@ from modelrollout.domain.preflight import Preflight
 from modelrollout.domain.revision import Snapshot
 from modelrollout.domain.traffic import RouteSeen
 from modelrollout.simulate.before import history_of
+from modelrollout.simulate.bucket_bounds import bounds_of
 from modelrollout.simulate.own_metrics import gauges, own_metrics, without
-from modelrollout.simulate.scenario import GATEWAY_BOUNDS, SERVER_BOUNDS, Scenario
+from modelrollout.simulate.scenario import Scenario
 from modelrollout.simulate.traffic import Share, Traffic
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -254,16 +255,6 @@ class World:
         if self._candidate not in parts:
             return ((STABLE, 100),)
         return ((self._candidate, candidate), (STABLE, 100 - candidate))
-
-
-def bounds_of(scenario: Scenario, settings: AnalysisSettings) -> tuple[float, ...] | None:
-    """Bounds of the latency series: those of the series that are read, and the edges that the spec names."""
-    latency = next((metric for metric in settings.metrics if metric.name == LATENCY), None)
-    if scenario.stable.latency is None or latency is None:
-        return None
-    of_gateway = GATEWAY_BOUNDS.get(scenario.gateway, SERVER_BOUNDS)
-    default = of_gateway if settings.source is Source.GATEWAY else SERVER_BOUNDS
-    return tuple(sorted({*(scenario.bounds or default), *latency.bounds}))
 
 
 def _moment(seconds: float) -> datetime:
