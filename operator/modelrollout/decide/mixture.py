@@ -36,11 +36,11 @@ def _tilted(low: float, high: float, points: int, tilt: float, sign: int) -> Gri
 
 def logsumexp(values: Iterable[float]) -> float:
     """Logarithm of the sum of exponentials, shifted by the largest; -inf for nothing."""
-    kept = [value for value in values if value > -inf]
-    if not kept:
+    terms = list(values)
+    top = max(terms, default=-inf)
+    if top == -inf:
         return -inf
-    top = max(kept)
-    return top + log(sum(exp(value - top) for value in kept))
+    return top + log(sum([exp(term - top) for term in terms]))  # a list: this is what a poll's time goes into
 
 
 REGRESSION = _tilted(1.15, 200.0, 24, 0.5, 1)
@@ -84,7 +84,7 @@ def log_growth(canary_rate: float, stable_rate: float, *, r: float, k: float, ma
 def log_factors(grid: Grid, block: Tally, margin: Margin, *, phi: float = 1.0) -> tuple[float, ...]:
     """One log factor per alternative of the grid, against the margin."""
     rho = margin.ratio
-    return tuple(log_factor(block, r=rho * m, rho=rho, delta=margin.absolute, phi=phi) for m in grid.multiples)
+    return tuple([log_factor(block, r=rho * m, rho=rho, delta=margin.absolute, phi=phi) for m in grid.multiples])
 
 
 def slo_log_factors(grid: Grid, block: Tally, limit: float, *, phi: float = 1.0) -> tuple[float, ...]:
@@ -92,7 +92,7 @@ def slo_log_factors(grid: Grid, block: Tally, limit: float, *, phi: float = 1.0)
 
 
 def added(sums: Sequence[float], factors: Sequence[float]) -> tuple[float, ...]:
-    return tuple(a + b for a, b in zip(sums, factors, strict=True))
+    return tuple([a + b for a, b in zip(sums, factors, strict=True)])
 
 
 def nothing_yet(grid: Grid) -> tuple[float, ...]:
@@ -101,7 +101,7 @@ def nothing_yet(grid: Grid) -> tuple[float, ...]:
 
 def log_mixture(grid: Grid, sums: Sequence[float]) -> float:
     """Log evidence of one test: the weighted mean over its alternatives."""
-    return logsumexp(s + w for s, w in zip(sums, grid.log_weights, strict=True))
+    return logsumexp([s + w for s, w in zip(sums, grid.log_weights, strict=True)])
 
 
 def log_average(log_evidence: Sequence[float], weights: Sequence[float]) -> tuple[float, int]:
